@@ -1,0 +1,2 @@
+//! machine-driver command line.
+fn main() {}

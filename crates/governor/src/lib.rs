@@ -1,0 +1,1 @@
+//! May this proceed, and what comes next: the pure rules of machine-driver.

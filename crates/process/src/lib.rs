@@ -1,0 +1,1 @@
+//! Run one child tree to a deadline and leave nothing behind.

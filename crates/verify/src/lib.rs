@@ -1,0 +1,1 @@
+//! Ask reality: the Verifier port of machine-driver.

@@ -1,0 +1,1 @@
+//! One task, one fresh process: the Worker port of machine-driver.
