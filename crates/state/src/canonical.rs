@@ -46,7 +46,10 @@ mod tests {
     use super::*;
 
     fn check(value: &Value, expected: &str) {
-        assert_eq!(String::from_utf8(canonical_json(value).unwrap()).unwrap(), expected);
+        assert_eq!(
+            String::from_utf8(canonical_json(value).unwrap()).unwrap(),
+            expected
+        );
     }
 
     /// The example of RFC 8785 §3.2.2 and §3.2.3.
@@ -62,12 +65,18 @@ mod tests {
             r#"{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],"string":"€$\u000f\nA'B\"\\\\\"/"}"#,
         );
         let value = json!({"\u{20ac}": 1, "\r": 2, "\u{fb33}": 3, "1": 4, "\u{1f600}": 5, "\u{80}": 6, "\u{f6}": 7});
-        check(&value, "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"\u{f6}\":7,\"\u{20ac}\":1,\"\u{1f600}\":5,\"\u{fb33}\":3}");
+        check(
+            &value,
+            "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"\u{f6}\":7,\"\u{20ac}\":1,\"\u{1f600}\":5,\"\u{fb33}\":3}",
+        );
     }
 
     #[test]
     fn nested_objects_are_ordered_too() {
-        check(&json!({"b": [{"z": 1, "a": {"y": -0.0, "x": 2.0}}], "a": {}}), r#"{"a":{},"b":[{"a":{"x":2,"y":0},"z":1}]}"#);
+        check(
+            &json!({"b": [{"z": 1, "a": {"y": -0.0, "x": 2.0}}], "a": {}}),
+            r#"{"a":{},"b":[{"a":{"x":2,"y":0},"z":1}]}"#,
+        );
     }
 
     #[test]

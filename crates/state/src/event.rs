@@ -1,0 +1,566 @@
+//! What can happen to a run: the closed, typed set of events.
+//!
+//! The names on the wire are those of `spec/log.md`; those that the original driver has are kept. Everything that is not
+//! determined by the rules (time, exit codes, digests, process ids) enters through a field of an event.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::control::{Cut, ProcessMark};
+use crate::goal::Status;
+use crate::id::{ActorId, Digest, SessionId, TaskId};
+use crate::time::Timestamp;
+use crate::usage::Usage;
+
+/// Why a record's fields are not an event.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EventError {
+    /// A newer driver may have written it.
+    #[error(
+        "this version does not know the event `{name}`; a newer machine-driver may have written it"
+    )]
+    Unknown {
+        /// The name found, cut to 64 characters.
+        name: String,
+    },
+    /// The fields do not fit the event.
+    #[error("`{name}` has fields that do not fit")]
+    Fields {
+        /// The event's name.
+        name: &'static str,
+        /// What does not fit.
+        source: serde_json::Error,
+    },
+}
+
+/// Which attempt at which task a record is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttemptRef {
+    /// The task.
+    pub task: TaskId,
+    /// Dispatches number the attempts from 1; 0 for a task that was never dispatched.
+    pub attempt: u32,
+    /// The attempt's own id; none for a task that was never dispatched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// The same for the same work: see [`Task::idempotency_key`](crate::goal::Task::idempotency_key).
+    pub idempotency_key: Digest,
+    /// The autonomy in force: 0 is propose.
+    pub autonomy_used: u8,
+}
+
+const ATTEMPT_FIELDS: [&str; 5] = [
+    "task",
+    "attempt",
+    "session",
+    "idempotency_key",
+    "autonomy_used",
+];
+
+macro_rules! events {
+    (
+        run { $($(#[$run_doc:meta])* $run:ident = $run_name:literal,)* }
+        attempt { $($(#[$att_doc:meta])* $att:ident = $att_name:literal,)* }
+    ) => {
+        /// Something that happened. `run` events are about the goal, the others about one attempt at one task.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Event {
+            $($(#[$run_doc])* $run($run),)*
+            $($(#[$att_doc])* $att(AttemptRef, $att),)*
+        }
+
+        impl Event {
+            /// The names of all events, as the log writes them.
+            pub const NAMES: &'static [&'static str] = &[$($run_name,)* $($att_name,)*];
+
+            /// The event's name, as the log writes it.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$run(_) => $run_name,)*
+                    $(Self::$att(..) => $att_name,)*
+                }
+            }
+
+            /// Which attempt the event is about, where it is about one.
+            #[must_use]
+            pub fn attempt(&self) -> Option<&AttemptRef> {
+                match self {
+                    $(Self::$run(_) => None,)*
+                    $(Self::$att(attempt, _) => Some(attempt),)*
+                }
+            }
+
+            /// The event's own fields in the order in which the log writes them.
+            pub(crate) fn fields(&self) -> Result<Map<String, Value>, serde_json::Error> {
+                match self {
+                    $(Self::$run(body) => object(body),)*
+                    $(Self::$att(attempt, body) => {
+                        let mut fields = object(attempt)?;
+                        fields.extend(object(body)?);
+                        Ok(fields)
+                    })*
+                }
+            }
+
+            /// Reads the event called `name` from exactly its fields: a missing or an additional one is an error.
+            pub(crate) fn from_fields(name: &str, mut fields: Map<String, Value>) -> Result<Self, EventError> {
+                match name {
+                    $($run_name => Ok(Self::$run(typed($run_name, fields)?)),)*
+                    $($att_name => {
+                        let attempt = typed($att_name, take(&mut fields, &ATTEMPT_FIELDS))?;
+                        Ok(Self::$att(attempt, typed($att_name, fields)?))
+                    })*
+                    other => Err(EventError::Unknown { name: other.chars().take(64).collect() }),
+                }
+            }
+        }
+    };
+}
+
+events! {
+    run {
+        /// A driver started on this goal.
+        DriverUp = "driver_up",
+        /// The chain begins with progress from elsewhere.
+        Imported = "imported",
+        /// The operator edited goal.json while no driver ran.
+        GoalEdited = "goal_edited",
+        /// `task add` added a task.
+        TaskAdded = "task_added",
+        /// The operator put tasks back.
+        Retried = "retried",
+        /// Something of the driver's own was changed behind its back.
+        Tampering = "tampering",
+        /// A limit of the budget is reached: the run halts.
+        BudgetHalt = "budget_halt",
+        /// Every task is done or blocked.
+        GoalComplete = "goal_complete",
+    }
+    attempt {
+        /// A worker is about to be started. Nothing starts before this is on disk.
+        Dispatch = "dispatch",
+        /// The worker's process runs.
+        WorkerStarted = "worker_started",
+        /// The worker ended by itself or by its own limits.
+        WorkerExited = "worker_exited",
+        /// The verifier passed the attempt.
+        Verified = "verified",
+        /// The verifier failed the attempt.
+        VerifyFailed = "verify_failed",
+        /// The verifier could not judge.
+        VerifyUnavailable = "verify_unavailable",
+        /// The task goes back for a fresh attempt.
+        Requeue = "requeue",
+        /// The task is given up and surfaced.
+        Quarantine = "quarantine",
+        /// The verified change is left for review: the task is done.
+        Proposed = "proposed",
+        /// A crash, a signal or the budget cut work under way off.
+        Interrupted = "interrupted",
+    }
+}
+
+impl Event {
+    /// What the record is about: the task's id, or `goal`.
+    #[must_use]
+    pub fn scope(&self) -> &str {
+        match self {
+            Self::TaskAdded(added) => added.task.as_str(),
+            Self::Retried(retried) => retried.task.as_str(),
+            other => other
+                .attempt()
+                .map_or("goal", |attempt| attempt.task.as_str()),
+        }
+    }
+
+    /// Whether the loop itself wrote it while it ran; the others come from outside, and time before them is not the run's.
+    #[must_use]
+    pub fn is_of_the_loop(&self) -> bool {
+        !matches!(
+            self,
+            Self::DriverUp(_)
+                | Self::Imported(_)
+                | Self::GoalEdited(_)
+                | Self::TaskAdded(_)
+                | Self::Retried(_)
+        )
+    }
+}
+
+fn object(body: &impl Serialize) -> Result<Map<String, Value>, serde_json::Error> {
+    match serde_json::to_value(body)? {
+        Value::Object(fields) => Ok(fields),
+        _ => Ok(Map::new()),
+    }
+}
+
+fn typed<T: serde::de::DeserializeOwned>(
+    name: &'static str,
+    fields: Map<String, Value>,
+) -> Result<T, EventError> {
+    serde_json::from_value(Value::Object(fields))
+        .map_err(|source| EventError::Fields { name, source })
+}
+
+fn take(fields: &mut Map<String, Value>, names: &[&str]) -> Map<String, Value> {
+    names
+        .iter()
+        .filter_map(|name| fields.shift_remove_entry(*name))
+        .collect()
+}
+
+macro_rules! body {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
+    };
+}
+
+body! {
+    /// A driver started.
+    DriverUp {
+        /// The driver's version.
+        version: String,
+        /// Its process id.
+        pid: u32,
+        /// Which boot it runs in; empty where the system does not tell.
+        boot_id: String,
+        /// The goal's name: binds the log to it.
+        goal: String,
+        /// Digest of the goal in force, kept as `evidence/goal/<digest>.json`.
+        goal_sha256: Digest,
+        /// What the operator's dial asked for.
+        mode_asked: String,
+        /// The mode granted.
+        mode: String,
+        /// How the driver holds the processes that it starts: `guardian` or `group`.
+        tier: String,
+    }
+}
+
+body! {
+    /// Progress from elsewhere, at the head of a chain.
+    Imported {
+        /// The goal's name: binds the log to it.
+        goal: String,
+        /// Digest of the goal in force.
+        goal_sha256: Digest,
+        /// Where it comes from.
+        origin: Origin,
+        /// The file in which the older log is kept, beside goal.json.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log_kept_as: Option<String>,
+        /// SHA-256 of that file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log_sha256: Option<Digest>,
+        /// Every task with progress.
+        tasks: Vec<ImportedTask>,
+        /// Worker runs so far.
+        worker_runs: u64,
+        /// Time used so far, in milliseconds.
+        wall_ms: u64,
+    }
+}
+
+/// Where imported progress comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Origin {
+    /// A folder that the original driver used.
+    Original,
+    /// goal.json came with progress and without a log.
+    GoalJson,
+    /// `log restart` began a new chain.
+    Restart,
+}
+
+body! {
+    /// One task's imported progress.
+    ImportedTask {
+        /// The task.
+        task: TaskId,
+        /// How far it was; a `running` one was interrupted.
+        status: Status,
+        /// Attempts so far.
+        attempts: u32,
+        /// Why it is blocked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    }
+}
+
+body! {
+    /// The operator edited goal.json between two runs.
+    GoalEdited {
+        /// Digest of the goal as the log knew it.
+        before: Digest,
+        /// Digest of the goal as it is now.
+        after: Digest,
+        /// Whether the budget's limits changed: an unknown cost was looked at then.
+        budget_changed: bool,
+        /// Tasks set back to `pending`, and those that waited behind them.
+        retried: Vec<TaskId>,
+    }
+}
+
+body! {
+    /// A task was added by command.
+    TaskAdded {
+        /// The new task.
+        task: TaskId,
+        /// Digest of the goal before.
+        before: Digest,
+        /// Digest of the goal with the task.
+        after: Digest,
+    }
+}
+
+body! {
+    /// The operator put a task back.
+    Retried {
+        /// The task.
+        task: TaskId,
+        /// Tasks that were blocked behind it and are put back with it.
+        with: Vec<TaskId>,
+    }
+}
+
+body! {
+    /// Something of the driver's own was changed while it ran.
+    Tampering {
+        /// What was changed.
+        what: String,
+        /// The file that keeps the change, beside goal.json.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept_as: Option<String>,
+    }
+}
+
+body! {
+    /// The run halts for its budget.
+    BudgetHalt {
+        /// The limit's key in goal.json.
+        limit: String,
+        /// The amount used, with its unit.
+        used: String,
+        /// The amount allowed, with its unit.
+        max: String,
+        /// The line for people.
+        reason: String,
+    }
+}
+
+body! {
+    /// Every task is done or blocked.
+    GoalComplete {
+        /// Tasks done.
+        done: u64,
+        /// Tasks blocked.
+        blocked: u64,
+    }
+}
+
+body! {
+    /// A worker is about to be started.
+    Dispatch {
+        /// Who is to do it.
+        worker_id: ActorId,
+    }
+}
+
+/// The worker's process runs.
+pub type WorkerStarted = ProcessMark;
+
+/// How a worker ended, without any judgment of its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerClass {
+    /// Exit 0.
+    Ok,
+    /// Another exit.
+    Error,
+    /// It asks to come back later (exit 75): not an attempt.
+    RateLimited,
+    /// Its wall or idle limit.
+    Timeout,
+    /// A signal.
+    Killed,
+    /// It never ran.
+    CouldNotStart,
+}
+
+body! {
+    /// Output kept as evidence.
+    OutputDigest {
+        /// All bytes written.
+        bytes: u64,
+        /// SHA-256 over all of them.
+        sha256: Digest,
+    }
+}
+
+body! {
+    /// The worker ended.
+    WorkerExited {
+        /// In one word.
+        class: WorkerClass,
+        /// Exit code, where it exited.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit: Option<i32>,
+        /// Signal, where one ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signal: Option<i32>,
+        /// Whether its wall or idle limit ended it.
+        timed_out: bool,
+        /// What it says that it used.
+        usage: Usage,
+        /// Its output.
+        output: OutputDigest,
+        /// How long it ran, in milliseconds.
+        wall_ms: u64,
+        /// How long it asks to wait, in milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+        /// What there is to say besides: why it could not start, why its usage could not be read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+    }
+}
+
+body! {
+    /// The verifier passed the attempt.
+    Verified {
+        /// Who judged.
+        verifier_id: ActorId,
+        /// Its output.
+        output: OutputDigest,
+        /// How long it ran, in milliseconds.
+        wall_ms: u64,
+    }
+}
+
+body! {
+    /// The verifier failed the attempt.
+    VerifyFailed {
+        /// Who judged.
+        verifier_id: ActorId,
+        /// In a few words: `exit 1`, `timed out after 20 s`.
+        reason: String,
+        /// Exit code, where it exited.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit: Option<i32>,
+        /// Signal, where one ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signal: Option<i32>,
+        /// Whether its limit ended it.
+        timed_out: bool,
+        /// Its output.
+        output: OutputDigest,
+        /// The last 600 characters of the output, without control characters.
+        tail: String,
+        /// How long it ran, in milliseconds.
+        wall_ms: u64,
+    }
+}
+
+body! {
+    /// The verifier could not judge; that is never the worker's fault.
+    VerifyUnavailable {
+        /// Who should have judged.
+        verifier_id: ActorId,
+        /// Why it could not.
+        reason: String,
+        /// How often in a row, from 1.
+        tries: u32,
+    }
+}
+
+body! {
+    /// The task goes back for a fresh attempt.
+    Requeue {
+        /// Why.
+        reason: String,
+        /// Failed verifies so far.
+        failed: u32,
+        /// Failed verifies allowed.
+        max_attempts: u32,
+        /// Not to be dispatched before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_before: Option<Timestamp>,
+    }
+}
+
+/// Why a task was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Cause {
+    /// Its verify failed too often.
+    Failed,
+    /// Verify could not run, or there is none: nobody knows.
+    Unclear,
+    /// Too many interruptions in a row.
+    Interrupted,
+    /// The worker could not be started.
+    CouldNotStart,
+    /// It waits for a blocked task.
+    After,
+}
+
+body! {
+    /// The task is given up and surfaced.
+    Quarantine {
+        /// In one word.
+        cause: Cause,
+        /// For people.
+        reason: String,
+    }
+}
+
+body! {
+    /// The verified change is left for review.
+    Proposed {}
+}
+
+/// What was under way when work was cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The worker: it starts afresh.
+    Worker,
+    /// Something after the worker: that is done again, the worker is not.
+    Verify,
+}
+
+body! {
+    /// Work under way was cut off.
+    Interrupted {
+        /// By what.
+        by: Cut,
+        /// What was under way.
+        stage: Stage,
+        /// What the worker is known to have used.
+        usage: Usage,
+        /// Bytes that the worker is known to have written.
+        output_bytes: u64,
+        /// For a crash: milliseconds up to the last sign of life that no record accounts for.
+        unlogged_wall_ms: u64,
+    }
+}
+
+impl Interrupted {
+    /// The time that no record accounts for.
+    #[must_use]
+    pub fn unlogged_wall(&self) -> Duration {
+        Duration::from_millis(self.unlogged_wall_ms)
+    }
+}

@@ -1,0 +1,136 @@
+//! goal.json as the driver understands it: the tasks, and everything that decides what is done and what counts as done.
+//!
+//! The file itself (strict reading with places, rewriting with the operator's order kept) is in [`file`].
+
+pub mod file;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::id::{Digest, TaskId};
+
+/// What an operator asked for, checked: ids are unique, `after` has no cycle, every limit is in its range.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Goal {
+    /// Name of the goal; goes into keys and records.
+    pub name: String,
+    /// The folder that is worked on, absolute.
+    pub repo: PathBuf,
+    /// The command that does a task.
+    pub worker_cmd: CommandLine,
+    /// The command whose exit code is ground truth; without one nothing can pass.
+    pub verify_cmd: Option<CommandLine>,
+    /// What the operator's dial asks for.
+    pub mode: Mode,
+    /// Box 0.
+    pub contract: Option<Contract>,
+    /// The governor's limits.
+    pub budget: Budget,
+    /// Failed verifies before a task is quarantined, 1 to 100.
+    pub max_attempts: u32,
+    /// Pause between attempts.
+    pub tick: Duration,
+    /// Wall limit of one worker.
+    pub worker_timeout: Option<Duration>,
+    /// No output byte for so long stops the worker.
+    pub worker_idle: Option<Duration>,
+    /// Wall limit of one verify.
+    pub verify_timeout: Option<Duration>,
+    /// Names of variables let through that are otherwise taken out; `*` matches any run of characters.
+    pub env_pass: Vec<String>,
+    /// Carried by every record: given, or derived from the goal's name.
+    pub deployment_id: String,
+    /// In the file's order.
+    pub tasks: Vec<Task>,
+    /// SHA-256 over the RFC 8785 form of the file without progress: which goal this is.
+    pub digest: Digest,
+}
+
+/// One task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// Unique in the goal.
+    pub id: TaskId,
+    /// What to do, in the operator's words. Data, never syntax.
+    pub goal: String,
+    /// Whether the operator says that it can be undone.
+    pub reversible: bool,
+    /// Indices in [`Goal::tasks`] of the tasks that must be done before.
+    pub after: Vec<usize>,
+    /// Overrides [`Goal::worker_cmd`].
+    pub worker_cmd: Option<CommandLine>,
+    /// Overrides [`Goal::verify_cmd`].
+    pub verify_cmd: Option<CommandLine>,
+    /// Overrides [`Goal::max_attempts`].
+    pub max_attempts: Option<u32>,
+    /// Overrides [`Goal::worker_timeout`]; the inner `None` lifts the limit.
+    pub worker_timeout: Option<Option<Duration>>,
+    /// Hex SHA-256 over the RFC 8785 form of `[goal name, id, goal text]`: the same work has the same key.
+    pub idempotency_key: Digest,
+}
+
+/// A command as the operator wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandLine {
+    /// For `sh -c`.
+    Shell(String),
+    /// A program and its arguments; no shell runs. Never empty.
+    Argv(Vec<String>),
+}
+
+/// The operator's dial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Leave the change for review.
+    #[default]
+    Propose,
+    /// Proceed where the gate allows it.
+    Commit,
+}
+
+/// Limits over the whole life of a goal; `None` is no limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// Worker processes started.
+    pub worker_runs_max: Option<u64>,
+    /// Time with the driver up.
+    pub wall_max: Option<Duration>,
+    /// Tokens that workers reported.
+    pub tokens_max: Option<u64>,
+    /// Millionths of a US dollar that workers reported.
+    pub usd_micros_max: Option<u64>,
+    /// Bytes that workers wrote to their output.
+    pub output_bytes_max: Option<u64>,
+}
+
+/// Box 0: what is to be reached, and who says so. In this version nothing is committed, so it is kept and shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contract {
+    /// 0 propose, 1 and up commit allowed.
+    pub autonomy_ceiling: Option<u8>,
+    /// The ceiling that an irreversible action needs.
+    pub irreversible_min_trust: Option<u64>,
+    /// Who wrote the target.
+    pub proposed_by: Option<String>,
+    /// Who ratified it.
+    pub ratified_by: Option<String>,
+    /// Until when it is ratified.
+    pub expires: Option<crate::time::Timestamp>,
+    /// Whether it was revoked.
+    pub revoked: bool,
+}
+
+/// How far a task is, as goal.json writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Not begun, or to be tried again.
+    #[default]
+    Pending,
+    /// An attempt is under way, or was when the driver ended.
+    Running,
+    /// Verified.
+    Done,
+    /// Given up and surfaced: needs a person.
+    Blocked,
+}
