@@ -1,0 +1,143 @@
+//! The governor's limits: which one is reached, and when the clock will reach one.
+//!
+//! Amounts come from the log, so they survive restarts. What a worker did not report is unknown, and unknown is not zero:
+//! with a limit on it the run halts.
+
+use std::time::Duration;
+
+use machine_driver_state::event::BudgetHalt;
+use machine_driver_state::goal::Budget;
+use machine_driver_state::state::{Run, Spent, State};
+use machine_driver_state::time::Timestamp;
+use machine_driver_state::usage::Usage;
+
+/// The limit that is reached at `now`, if one is.
+#[must_use]
+pub fn breach(budget: &Budget, state: &State, now: Timestamp) -> Option<BudgetHalt> {
+    let spent = state.spent();
+    over(
+        "max_worker_runs",
+        spent.worker_runs,
+        budget.worker_runs_max,
+        |n| format!("{n} worker runs"),
+    )
+    .or_else(|| {
+        over(
+            "max_wall_seconds",
+            wall_at(state, now),
+            budget.wall_max,
+            seconds,
+        )
+    })
+    .or_else(|| over("max_tokens", spent.tokens, budget.tokens_max, tokens))
+    .or_else(|| over("max_usd", spent.usd_micros, budget.usd_micros_max, dollars))
+    .or_else(|| {
+        over(
+            "max_output_bytes",
+            spent.output_bytes,
+            budget.output_bytes_max,
+            bytes,
+        )
+    })
+    .or_else(|| unknown(budget, spent))
+}
+
+/// The moment at which the wall clock alone reaches a limit.
+#[must_use]
+pub fn wall_deadline(budget: &Budget, state: &State) -> Option<Timestamp> {
+    let left = budget.wall_max?.saturating_sub(state.spent().wall);
+    (state.run() == Run::Up).then(|| state.last_at().after(left))
+}
+
+/// How many bytes the next worker may write before it reaches a limit.
+#[must_use]
+pub fn output_left(budget: &Budget, spent: &Spent) -> Option<u64> {
+    Some(budget.output_bytes_max?.saturating_sub(spent.output_bytes))
+}
+
+/// Whether a worker that has used this much up to now has to be stopped.
+#[must_use]
+pub fn breached_by(budget: &Budget, spent: &Spent, used: Usage) -> bool {
+    let reached = |used: Option<u64>, spent: u64, max: Option<u64>| {
+        used.zip(max)
+            .is_some_and(|(used, max)| spent.saturating_add(used) >= max)
+    };
+    reached(used.tokens, spent.tokens, budget.tokens_max)
+        || reached(used.usd_micros, spent.usd_micros, budget.usd_micros_max)
+}
+
+/// The time used at `now`: up to the last record, and since then if a driver is up.
+#[must_use]
+pub fn wall_at(state: &State, now: Timestamp) -> Duration {
+    let since = if state.run() == Run::Up {
+        now.since(state.last_at())
+    } else {
+        Duration::ZERO
+    };
+    state.spent().wall.saturating_add(since)
+}
+
+fn over<T: PartialOrd + Copy>(
+    limit: &'static str,
+    used: T,
+    max: Option<T>,
+    show: impl Fn(T) -> String,
+) -> Option<BudgetHalt> {
+    let max = max.filter(|max| used >= *max)?;
+    let reason = format!(
+        "{limit} reached: {} used, {} allowed",
+        show(used),
+        show(max)
+    );
+    Some(BudgetHalt {
+        limit: limit.into(),
+        used: show(used),
+        max: show(max),
+        reason,
+    })
+}
+
+fn unknown(budget: &Budget, spent: &Spent) -> Option<BudgetHalt> {
+    let money = budget.usd_micros_max.filter(|_| spent.runs_without_usd > 0);
+    let words = budget.tokens_max.filter(|_| spent.runs_without_tokens > 0);
+    let (limit, runs, what, max) = match (money, words) {
+        (Some(max), _) => ("max_usd", spent.runs_without_usd, "its cost", dollars(max)),
+        (None, Some(max)) => (
+            "max_tokens",
+            spent.runs_without_tokens,
+            "its tokens",
+            tokens(max),
+        ),
+        (None, None) => return None,
+    };
+    let used = format!(
+        "unknown for {runs} worker run{}",
+        if runs == 1 { "" } else { "s" }
+    );
+    let reason = format!(
+        "{limit} cannot be held: a worker did not report {what} (unknown is not 0). \
+         Let it write $MACHINE_USAGE_FILE, or change the budget"
+    );
+    Some(BudgetHalt {
+        limit: limit.into(),
+        used,
+        max,
+        reason,
+    })
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{}.{:03} s", time.as_secs(), time.subsec_millis())
+}
+
+fn tokens(count: u64) -> String {
+    format!("{count} tokens")
+}
+
+fn bytes(count: u64) -> String {
+    format!("{count} bytes")
+}
+
+fn dollars(micros: u64) -> String {
+    format!("{}.{:06} USD", micros / 1_000_000, micros % 1_000_000)
+}

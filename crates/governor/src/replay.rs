@@ -1,0 +1,248 @@
+//! Proof that a log is what the rules ask for: at each record the machine is asked again, and every byte is compared.
+
+use machine_driver_state::event::{Event, Origin, Stage};
+use machine_driver_state::goal::Goal;
+use machine_driver_state::id::{ActorId, Digest};
+use machine_driver_state::record::{Record, RecordError};
+use machine_driver_state::state::{OutOfOrder, State};
+
+use crate::{Action, next_action};
+
+/// Why a log is not what the rules ask for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// A record is broken, or not the one that follows.
+    #[error("record {seq} (line {line}): {source}")]
+    Record {
+        /// Its number.
+        seq: u64,
+        /// Its line, from 1.
+        line: u64,
+        /// What is wrong.
+        source: RecordError,
+    },
+    /// An event cannot have happened then.
+    #[error(transparent)]
+    OutOfOrder(#[from] OutOfOrder),
+    /// The rules ask for something else.
+    #[error("record {seq}: the log says {found}; the rules ask for {expected}")]
+    Rules {
+        /// Its number.
+        seq: u64,
+        /// What the rules ask for.
+        expected: String,
+        /// What the log says.
+        found: String,
+    },
+    /// The record says the same, but its bytes differ.
+    #[error("record {seq} is not written as this version writes it")]
+    Bytes {
+        /// Its number.
+        seq: u64,
+    },
+    /// A goal that the log names was not kept.
+    #[error("record {seq} needs the goal {digest}: {why}")]
+    Goal {
+        /// Its number.
+        seq: u64,
+        /// The goal.
+        digest: Digest,
+        /// Why it could not be had.
+        why: String,
+    },
+}
+
+/// Where goals as they once were come from: `evidence/goal/<digest>.json` for the command line.
+pub trait Goals {
+    /// The goal with this digest.
+    ///
+    /// # Errors
+    /// Why it cannot be had, in words.
+    fn goal(&mut self, digest: Digest) -> Result<Goal, String>;
+}
+
+/// A replay under way: feed it the log's lines in order.
+#[derive(Debug)]
+pub struct Replay<G> {
+    goals: G,
+    goal: Option<Goal>,
+    worker: Option<ActorId>,
+    state: State,
+}
+
+impl<G: Goals> Replay<G> {
+    /// A replay of a whole log from its first record.
+    pub fn new(goals: G) -> Self {
+        Self {
+            goals,
+            goal: None,
+            worker: None,
+            state: State::new(),
+        }
+    }
+
+    /// Where the run stood after the last line fed.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The goal in force after the last line fed.
+    #[must_use]
+    pub const fn goal(&self) -> Option<&Goal> {
+        self.goal.as_ref()
+    }
+
+    /// Checks the next line, given without its newline.
+    ///
+    /// # Errors
+    /// [`ReplayError`] names the record and what it should have been.
+    pub fn feed(&mut self, line: &[u8]) -> Result<(), ReplayError> {
+        let seq = self.state.head().map_or(0, |head| head.seq + 1);
+        let broken = |source| ReplayError::Record {
+            seq,
+            line: seq + 1,
+            source,
+        };
+        let record = Record::read(line).map_err(broken)?;
+        record.check_follows(self.state.head()).map_err(broken)?;
+        if !self.comes_from_outside(&record.event) {
+            self.ask_the_rules(&record)?;
+        }
+        let again = Record::after(
+            self.state.head(),
+            record.at,
+            &record.deployment_id,
+            record.event.clone(),
+        )
+        .and_then(|again| again.line())
+        .map_err(broken)?;
+        if again.as_bytes() != line {
+            return Err(ReplayError::Bytes { seq });
+        }
+        self.state.apply(&record)?;
+        self.take_up_goal(&record)
+    }
+
+    /// Whether the event is an input, taken as given where [`State::apply`] lets it stand.
+    fn comes_from_outside(&self, event: &Event) -> bool {
+        match event {
+            Event::Imported(imported) => matches!(
+                imported.origin,
+                Origin::Original | Origin::GoalJson | Origin::Restart
+            ),
+            Event::DriverUp(_) | Event::GoalEdited(_) | Event::TaskAdded(_) | Event::Retried(_) => {
+                true
+            }
+            Event::Tampering(_) => true,
+            Event::Interrupted(..) => self
+                .state
+                .current()
+                .is_some_and(|current| !current.left_behind),
+            _ => false,
+        }
+    }
+
+    fn ask_the_rules(&mut self, record: &Record) -> Result<(), ReplayError> {
+        if let Event::Dispatch(_, dispatch) = &record.event {
+            self.worker = Some(dispatch.worker_id.clone());
+        }
+        let Some(goal) = &self.goal else {
+            let expected = "a first record that names a goal".into();
+            return Err(ReplayError::Rules {
+                seq: record.seq,
+                expected,
+                found: said(&record.event),
+            });
+        };
+        // Only a dispatch names the worker, so any name does before the first one.
+        let nobody = || ActorId::new("nobody").ok();
+        let Some(worker) = self.worker.clone().or_else(nobody) else {
+            return Ok(());
+        };
+        let action = next_action(goal, &self.state, &worker, record.at);
+        if answers(&action, &record.event) {
+            return Ok(());
+        }
+        Err(ReplayError::Rules {
+            seq: record.seq,
+            expected: asked(&action),
+            found: said(&record.event),
+        })
+    }
+
+    fn take_up_goal(&mut self, record: &Record) -> Result<(), ReplayError> {
+        let digest = match &record.event {
+            Event::Imported(imported) => imported.goal_sha256,
+            Event::DriverUp(up) => up.goal_sha256,
+            Event::GoalEdited(edited) => edited.after,
+            Event::TaskAdded(added) => added.after,
+            _ => return Ok(()),
+        };
+        if self.goal.as_ref().map(|goal| goal.digest) == Some(digest) {
+            return Ok(());
+        }
+        let goal = self.goals.goal(digest).map_err(|why| ReplayError::Goal {
+            seq: record.seq,
+            digest,
+            why,
+        })?;
+        if goal.digest != digest {
+            let why = format!("the goal kept under that name is {}", goal.digest);
+            return Err(ReplayError::Goal {
+                seq: record.seq,
+                digest,
+                why,
+            });
+        }
+        self.state.adopt(&goal);
+        self.goal = Some(goal);
+        Ok(())
+    }
+}
+
+/// Whether `event` is what came of `action`.
+fn answers(action: &Action, event: &Event) -> bool {
+    match (action, event) {
+        (Action::Record(asked), said) => asked == said,
+        (Action::Work(asked, _), Event::WorkerStarted(said, _) | Event::WorkerExited(said, _)) => {
+            asked == said
+        }
+        (Action::Verify(asked, ..), Event::Verified(said, _) | Event::VerifyFailed(said, _)) => {
+            asked == said
+        }
+        (Action::Verify(asked, _, tries), Event::VerifyUnavailable(said, unavailable)) => {
+            asked == said && *tries == unavailable.tries
+        }
+        (Action::ClearUp(asked, Stage::Worker | Stage::Verify), Event::Interrupted(said, _)) => {
+            asked == said
+        }
+        _ => false,
+    }
+}
+
+fn asked(action: &Action) -> String {
+    match action {
+        Action::Record(event) => said(event),
+        Action::ClearUp(attempt, _) => format!(
+            "clearing up attempt {} of `{}`",
+            attempt.attempt, attempt.task
+        ),
+        Action::Work(attempt, _) => format!(
+            "a worker for attempt {} of `{}`",
+            attempt.attempt, attempt.task
+        ),
+        Action::Verify(attempt, ..) => format!(
+            "a verify for attempt {} of `{}`",
+            attempt.attempt, attempt.task
+        ),
+        Action::Wait(until) => format!("waiting until {until}"),
+        Action::Stop(_) => "the end of the run".into(),
+        Action::Refuse(why) => format!("nothing ({why})"),
+    }
+}
+
+fn said(event: &Event) -> String {
+    format!("{event:?}")
+}

@@ -1,0 +1,408 @@
+//! What each event does to the state, and which events cannot come when.
+
+use std::time::Duration;
+
+use super::{Current, Phase, Run, State};
+use crate::event::{AttemptRef, Event, Imported, Interrupted, Stage, WorkerClass, WorkerExited};
+use crate::goal::Status;
+use crate::id::{Digest, TaskId};
+use crate::record::Record;
+use crate::time::Timestamp;
+
+/// An event that cannot have happened then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("record {seq}: `{event}` cannot come here: {why}")]
+pub struct OutOfOrder {
+    /// The record's number.
+    pub seq: u64,
+    /// The event's name.
+    pub event: &'static str,
+    /// Why not.
+    pub why: String,
+}
+
+type Applied = Result<(), String>;
+
+impl State {
+    /// Takes up what happened. A goal that changed with it is taken up by [`State::adopt`].
+    ///
+    /// # Errors
+    /// [`OutOfOrder`] when the event cannot have happened then; the state is not to be used after that.
+    pub fn apply(&mut self, record: &Record) -> Result<(), OutOfOrder> {
+        let applied = self.check_time(record.at).and_then(|()| {
+            self.charge(record);
+            self.take_up(record)
+        });
+        applied.map_err(|why| OutOfOrder {
+            seq: record.seq,
+            event: record.event.name(),
+            why,
+        })?;
+        self.head = Some(record.head());
+        self.last_at = record.at;
+        Ok(())
+    }
+
+    fn check_time(&self, at: Timestamp) -> Applied {
+        if self.head.is_some() && at < self.last_at {
+            return Err(format!(
+                "its time {at} is before the last record's, {}",
+                self.last_at
+            ));
+        }
+        Ok(())
+    }
+
+    /// The time between two records of one run was used by the run.
+    fn charge(&mut self, record: &Record) {
+        if record.event.is_of_the_loop() && self.run == Run::Up {
+            self.spent.wall = self.spent.wall.saturating_add(record.at.since(self.last_at));
+        }
+    }
+
+    fn take_up(&mut self, record: &Record) -> Applied {
+        let at = record.at;
+        match &record.event {
+            Event::DriverUp(up) => self.driver_up(&up.goal, up.goal_sha256, up.pid),
+            Event::Imported(imported) => self.imported(imported, at),
+            Event::GoalEdited(edited) => {
+                if edited.budget_changed {
+                    self.spent.runs_without_tokens = 0;
+                    self.spent.runs_without_usd = 0;
+                }
+                self.goal_changed(edited.before, edited.after)?;
+                self.put_back(&edited.retried)
+            }
+            Event::TaskAdded(added) => self.goal_changed(added.before, added.after),
+            Event::Retried(retried) => {
+                self.not_under_way()?;
+                self.put_back(std::slice::from_ref(&retried.task))?;
+                self.put_back(&retried.with)
+            }
+            Event::Tampering(_) => self.up(),
+            Event::BudgetHalt(_) => self.stop(Run::Halted),
+            Event::GoalComplete(_) => self.stop(Run::Complete),
+            _ => self.up().and_then(|()| self.attempt_event(&record.event, at)),
+        }
+    }
+
+    fn attempt_event(&mut self, event: &Event, at: Timestamp) -> Applied {
+        match event {
+            Event::Dispatch(attempt, _) => self.dispatch(attempt, at),
+            Event::WorkerStarted(attempt, mark) => {
+                self.under_way(attempt)?.mark = Some(mark.clone());
+                Ok(())
+            }
+            Event::WorkerExited(attempt, exited) => self.worker_exited(attempt, exited),
+            Event::Verified(attempt, _) => self.judged(attempt, Phase::Passed),
+            Event::VerifyFailed(attempt, failed) => {
+                let slot = self.under_way(attempt)?.slot;
+                self.judged(
+                    attempt,
+                    Phase::Failed {
+                        reason: failed.reason.clone(),
+                    },
+                )?;
+                self.with_task(slot, |task| {
+                    task.failed += 1;
+                    task.failed_attempt = Some(attempt.attempt);
+                    task.verify_tail = Some(failed.tail.clone());
+                });
+                Ok(())
+            }
+            Event::VerifyUnavailable(attempt, unavailable) => {
+                self.unavailable(attempt, unavailable.tries, &unavailable.reason, at)
+            }
+            Event::Requeue(attempt, requeue) => {
+                self.under_way(attempt)?;
+                self.not_before = requeue.not_before;
+                self.end_attempt(Status::Pending, at);
+                Ok(())
+            }
+            Event::Proposed(attempt, _) => self.proposed(attempt, at),
+            Event::Quarantine(attempt, quarantine) => {
+                let slot = self.give_up(attempt, at)?;
+                self.with_task(slot, |task| {
+                    task.reason = Some(quarantine.reason.clone());
+                    task.cause = Some(quarantine.cause);
+                });
+                Ok(())
+            }
+            Event::Interrupted(attempt, interrupted) => self.interrupted(attempt, interrupted, at),
+            other => Err(format!("`{}` is not about an attempt", other.name())),
+        }
+    }
+
+    fn driver_up(&mut self, goal: &str, digest: Digest, pid: u32) -> Applied {
+        match &self.goal_name {
+            Some(bound) if bound != goal => {
+                return Err(format!("this log belongs to the goal `{bound}`, not `{goal}`"));
+            }
+            Some(_) => {}
+            None => self.goal_name = Some(goal.to_owned()),
+        }
+        match self.goal_digest {
+            Some(known) if known != digest => {
+                return Err(format!(
+                    "it runs the goal {digest}, but the one in force is {known}"
+                ));
+            }
+            Some(_) => {}
+            None => self.goal_digest = Some(digest),
+        }
+        if let Some(current) = &mut self.current {
+            current.left_behind = true;
+        }
+        self.run = Run::Up;
+        self.last_attempt_at = None;
+        self.driver_pid = Some(pid);
+        Ok(())
+    }
+
+    fn imported(&mut self, imported: &Imported, at: Timestamp) -> Applied {
+        if self.head.is_some() {
+            return Err("only the first record of a chain imports".into());
+        }
+        self.goal_name = Some(imported.goal.clone());
+        self.goal_digest = Some(imported.goal_sha256);
+        self.spent.worker_runs = imported.worker_runs;
+        self.spent.wall = Duration::from_millis(imported.wall_ms);
+        for one in &imported.tasks {
+            let slot = self.slot(&one.task);
+            let status = if one.status == Status::Running {
+                Status::Pending
+            } else {
+                one.status
+            };
+            self.with_task(slot, |task| {
+                task.attempts = one.attempts;
+                task.reason.clone_from(&one.reason);
+                task.status = status;
+                task.done = (status == Status::Done).then_some(at);
+            });
+        }
+        Ok(())
+    }
+
+    fn goal_changed(&mut self, before: Digest, after: Digest) -> Applied {
+        match self.goal_digest {
+            Some(known) if known == before => {
+                self.goal_digest = Some(after);
+                Ok(())
+            }
+            Some(known) => Err(format!(
+                "it changes the goal {before}, but the one in force is {known}"
+            )),
+            None => Err("no goal is in force yet".into()),
+        }
+    }
+
+    fn put_back(&mut self, tasks: &[TaskId]) -> Applied {
+        for id in tasks {
+            let slot = self.slot(id);
+            self.with_task(slot, super::TaskState::put_back);
+            self.plan.set(slot, Status::Pending);
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self, attempt: &AttemptRef, at: Timestamp) -> Applied {
+        self.not_under_way()?;
+        let slot = self.slot(&attempt.task);
+        let task = self.tasks.get(slot).cloned().unwrap_or_default();
+        if task.status != Status::Pending {
+            return Err(format!("task `{}` is not pending", attempt.task));
+        }
+        if attempt.attempt != task.attempts + 1 {
+            return Err(format!(
+                "it is attempt {}; expected {}",
+                attempt.attempt,
+                task.attempts + 1
+            ));
+        }
+        let session = attempt.session.clone().ok_or("it has no session")?;
+        self.with_task(slot, |task| {
+            task.attempts = attempt.attempt;
+            task.started.get_or_insert(at);
+        });
+        self.spent.worker_runs += 1;
+        self.not_before = None;
+        self.current = Some(Current {
+            slot,
+            task: attempt.task.clone(),
+            attempt: attempt.attempt,
+            session,
+            dispatched_at: at,
+            phase: Phase::Dispatched,
+            left_behind: false,
+            mark: None,
+        });
+        self.plan.set_running(slot, true);
+        Ok(())
+    }
+
+    fn worker_exited(&mut self, attempt: &AttemptRef, exited: &WorkerExited) -> Applied {
+        let current = self.under_way(attempt)?;
+        if current.phase != Phase::Dispatched {
+            return Err("its worker has ended already".into());
+        }
+        current.phase = Phase::Exited {
+            class: exited.class,
+            retry_after_ms: exited.retry_after_ms,
+            unavailable: None,
+            detail: exited.detail.clone(),
+        };
+        let slot = current.slot;
+        self.spent.add(exited.usage, exited.output.bytes);
+        self.with_task(slot, |task| match exited.class {
+            WorkerClass::RateLimited => task.rate_limits += 1,
+            WorkerClass::CouldNotStart => task.failed_starts += 1,
+            _ => {}
+        });
+        Ok(())
+    }
+
+    fn judged(&mut self, attempt: &AttemptRef, phase: Phase) -> Applied {
+        let current = self.under_way(attempt)?;
+        if !matches!(current.phase, Phase::Exited { .. }) {
+            return Err(
+                "there is nothing to judge: its worker has not ended, or it was judged already".into(),
+            );
+        }
+        current.phase = phase;
+        let slot = current.slot;
+        self.with_task(slot, super::TaskState::judged);
+        Ok(())
+    }
+
+    fn unavailable(&mut self, attempt: &AttemptRef, tries: u32, reason: &str, at: Timestamp) -> Applied {
+        match &mut self.under_way(attempt)?.phase {
+            Phase::Exited {
+                unavailable, detail, ..
+            } if tries == unavailable.map_or(0, |(tries, _)| tries) + 1 => {
+                *unavailable = Some((tries, at));
+                *detail = Some(reason.to_owned());
+                Ok(())
+            }
+            _ => Err("no such verify is due".into()),
+        }
+    }
+
+    fn proposed(&mut self, attempt: &AttemptRef, at: Timestamp) -> Applied {
+        let current = self.under_way(attempt)?;
+        if current.phase != Phase::Passed {
+            return Err("it was not verified".into());
+        }
+        let slot = current.slot;
+        self.last_success_at = Some(at);
+        self.end_attempt(Status::Done, at);
+        self.with_task(slot, |task| task.done = Some(at));
+        Ok(())
+    }
+
+    /// Blocks a task, in its attempt or outside of one.
+    fn give_up(&mut self, attempt: &AttemptRef, at: Timestamp) -> Result<usize, String> {
+        if self.current.is_some() {
+            let slot = self.under_way(attempt)?.slot;
+            self.end_attempt(Status::Blocked, at);
+            return Ok(slot);
+        }
+        let slot = self.slot(&attempt.task);
+        if self
+            .tasks
+            .get(slot)
+            .is_some_and(|task| task.status != Status::Pending)
+        {
+            return Err(format!("task `{}` is not pending", attempt.task));
+        }
+        self.with_task(slot, |task| task.status = Status::Blocked);
+        self.plan.set(slot, Status::Blocked);
+        Ok(slot)
+    }
+
+    fn interrupted(&mut self, attempt: &AttemptRef, interrupted: &Interrupted, at: Timestamp) -> Applied {
+        self.spent.wall = self.spent.wall.saturating_add(interrupted.unlogged_wall());
+        let current = self.under_way_or_left(attempt)?;
+        current.left_behind = false;
+        let (slot, stage) = (
+            current.slot,
+            if current.phase == Phase::Dispatched {
+                Stage::Worker
+            } else {
+                Stage::Verify
+            },
+        );
+        if stage != interrupted.stage {
+            return Err("another stage of the attempt was under way".into());
+        }
+        self.with_task(slot, |task| task.interruptions += 1);
+        if stage == Stage::Worker {
+            self.spent.add(interrupted.usage, interrupted.output_bytes);
+            self.end_attempt(Status::Pending, at);
+        }
+        Ok(())
+    }
+
+    /// The attempt is over, its task is `status` now.
+    fn end_attempt(&mut self, status: Status, at: Timestamp) {
+        self.last_attempt_at = Some(at);
+        if let Some(current) = self.current.take() {
+            self.with_task(current.slot, |task| task.status = status);
+            self.plan.set_running(current.slot, false);
+            self.plan.set(current.slot, status);
+        }
+    }
+
+    fn stop(&mut self, run: Run) -> Applied {
+        self.up().and_then(|()| self.not_under_way())?;
+        self.run = run;
+        Ok(())
+    }
+
+    fn up(&self) -> Applied {
+        if self.run == Run::Up {
+            Ok(())
+        } else {
+            Err("no driver is up".into())
+        }
+    }
+
+    fn not_under_way(&self) -> Applied {
+        match &self.current {
+            Some(current) => Err(format!(
+                "attempt {} of task `{}` is under way",
+                current.attempt, current.task
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn under_way(&mut self, attempt: &AttemptRef) -> Result<&mut Current, String> {
+        let current = self.under_way_or_left(attempt)?;
+        if current.left_behind {
+            return Err("an earlier driver left this attempt behind, and nothing has cleared it up".into());
+        }
+        Ok(current)
+    }
+
+    fn under_way_or_left(&mut self, attempt: &AttemptRef) -> Result<&mut Current, String> {
+        let matches = |current: &&mut Current| {
+            current.task == attempt.task
+                && current.attempt == attempt.attempt
+                && Some(&current.session) == attempt.session.as_ref()
+        };
+        let missing = || {
+            format!(
+                "attempt {} of task `{}` is not under way",
+                attempt.attempt, attempt.task
+            )
+        };
+        self.current.as_mut().filter(matches).ok_or_else(missing)
+    }
+
+    fn with_task(&mut self, slot: usize, change: impl FnOnce(&mut super::TaskState)) {
+        if let Some(task) = self.tasks.get_mut(slot) {
+            change(task);
+        }
+    }
+}

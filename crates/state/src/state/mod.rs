@@ -1,0 +1,252 @@
+//! Where a run stands: what the log folds into.
+//!
+//! [`State::apply`] is the only mutator and refuses what cannot have happened in that order, so a log that was tampered
+//! with or written by a broken driver is an error and not a strange state. It holds no policy: what is to happen next is
+//! decided by `machine-driver-governor` from a [`Goal`](crate::goal::Goal) and a state. Each step costs the same however many tasks there are.
+
+mod apply;
+mod plan;
+mod spent;
+mod task;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::control::ProcessMark;
+use crate::event::WorkerClass;
+use crate::goal::{Goal, Status};
+use crate::id::{Digest, SessionId, TaskId};
+use crate::record::Head;
+use crate::time::Timestamp;
+
+pub use apply::OutOfOrder;
+pub use plan::Plan;
+pub use spent::Spent;
+pub use task::TaskState;
+
+/// Where a run stands.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    head: Option<Head>,
+    last_at: Timestamp,
+    goal_name: Option<String>,
+    goal_digest: Option<Digest>,
+    run: Run,
+    tasks: Vec<TaskState>,
+    slots: BTreeMap<TaskId, usize>,
+    plan: Plan,
+    current: Option<Current>,
+    spent: Spent,
+    last_success_at: Option<Timestamp>,
+    last_attempt_at: Option<Timestamp>,
+    not_before: Option<Timestamp>,
+    driver_pid: Option<u32>,
+}
+
+/// Whether a driver is at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Run {
+    /// None has started, or the last one was not this one.
+    #[default]
+    Down,
+    /// One is up.
+    Up,
+    /// It stopped for its budget.
+    Halted,
+    /// It saw every task done or blocked.
+    Complete,
+}
+
+/// The attempt under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Current {
+    pub(crate) slot: usize,
+    /// The task.
+    pub task: TaskId,
+    /// Its number.
+    pub attempt: u32,
+    /// Its own id.
+    pub session: SessionId,
+    /// When it was dispatched.
+    pub dispatched_at: Timestamp,
+    /// How far it is.
+    pub phase: Phase,
+    /// Whether an earlier driver left it behind: it has to be cleared up before anything else.
+    pub left_behind: bool,
+    /// The worker's process, once it runs.
+    pub mark: Option<ProcessMark>,
+}
+
+/// How far an attempt is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// The worker is to run, or runs.
+    Dispatched,
+    /// The worker ended; reality is to be asked.
+    Exited {
+        /// How it ended.
+        class: WorkerClass,
+        /// How long it asked to wait.
+        retry_after_ms: Option<u64>,
+        /// How often the verifier could not judge, and when it last could not.
+        unavailable: Option<(u32, Timestamp)>,
+        /// What there is to say besides: why the worker could not start, or the verifier not judge.
+        detail: Option<String>,
+    },
+    /// The verifier passed it.
+    Passed,
+    /// The verifier failed it.
+    Failed {
+        /// In a few words.
+        reason: String,
+    },
+}
+
+impl State {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes `goal` as the one in force, and works out which tasks are ready. Tasks that it no longer has keep what
+    /// the log knows of them, so that one that comes back goes on counting.
+    pub fn adopt(&mut self, goal: &Goal) {
+        for task in &goal.tasks {
+            self.slot(&task.id);
+        }
+        let slots: Vec<usize> = goal
+            .tasks
+            .iter()
+            .filter_map(|task| self.slots.get(&task.id).copied())
+            .collect();
+        self.plan = Plan::new(
+            goal,
+            slots,
+            &self.tasks,
+            self.current.as_ref().map(|current| current.slot),
+        );
+    }
+
+    /// Where the log ends.
+    #[must_use]
+    pub const fn head(&self) -> Option<Head> {
+        self.head
+    }
+
+    /// When the last record was written.
+    #[must_use]
+    pub const fn last_at(&self) -> Timestamp {
+        self.last_at
+    }
+
+    /// The name of the goal that the log is bound to.
+    #[must_use]
+    pub fn goal_name(&self) -> Option<&str> {
+        self.goal_name.as_deref()
+    }
+
+    /// Digest of the goal in force, as the log knows it.
+    #[must_use]
+    pub const fn goal_digest(&self) -> Option<Digest> {
+        self.goal_digest
+    }
+
+    /// Whether a driver is at it, as far as the log tells: after a crash it still says so.
+    #[must_use]
+    pub const fn run(&self) -> Run {
+        self.run
+    }
+
+    /// The attempt under way.
+    #[must_use]
+    pub const fn current(&self) -> Option<&Current> {
+        self.current.as_ref()
+    }
+
+    /// The place in the goal in force of the task whose attempt is under way.
+    #[must_use]
+    pub fn current_index(&self) -> Option<usize> {
+        self.plan.index(self.current.as_ref()?.slot)
+    }
+
+    /// What the log knows of a task.
+    #[must_use]
+    pub fn task(&self, id: &TaskId) -> Option<&TaskState> {
+        self.slots.get(id).and_then(|slot| self.tasks.get(*slot))
+    }
+
+    /// What the log knows of every task, of the goal in force and of earlier ones, by id.
+    pub fn tasks(&self) -> impl Iterator<Item = (&TaskId, &TaskState)> {
+        self.slots
+            .iter()
+            .filter_map(|(id, slot)| Some((id, self.tasks.get(*slot)?)))
+    }
+
+    /// How far a task is, as goal.json says it.
+    #[must_use]
+    pub fn status(&self, id: &TaskId) -> Status {
+        if self.current.as_ref().is_some_and(|current| current.task == *id) {
+            return Status::Running;
+        }
+        self.task(id).map_or(Status::Pending, |task| task.status)
+    }
+
+    /// Which tasks of the goal in force are ready, and which wait in vain.
+    #[must_use]
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What was used of the budget up to the last record.
+    #[must_use]
+    pub const fn spent(&self) -> &Spent {
+        &self.spent
+    }
+
+    /// When a task was last verified.
+    #[must_use]
+    pub const fn last_success_at(&self) -> Option<Timestamp> {
+        self.last_success_at
+    }
+
+    /// When this run's last attempt ended; none when the run has had none yet.
+    #[must_use]
+    pub const fn last_attempt_at(&self) -> Option<Timestamp> {
+        self.last_attempt_at
+    }
+
+    /// No dispatch before this moment: a worker asked to wait, or could not be started.
+    #[must_use]
+    pub const fn not_before(&self) -> Option<Timestamp> {
+        self.not_before
+    }
+
+    /// Process id of the driver that wrote the last `driver_up`.
+    #[must_use]
+    pub const fn driver_pid(&self) -> Option<u32> {
+        self.driver_pid
+    }
+
+    /// The task at `index` of the goal in force.
+    #[must_use]
+    pub fn at(&self, index: usize) -> Option<&TaskState> {
+        self.plan.slot(index).and_then(|slot| self.tasks.get(slot))
+    }
+
+    /// The tasks that are blocked because they wait for `id`, directly or through others.
+    #[must_use]
+    pub fn waiting_for(&self, goal: &Goal, id: &TaskId) -> Vec<TaskId> {
+        self.plan.blocked_behind(goal, id, &self.tasks)
+    }
+
+    fn slot(&mut self, id: &TaskId) -> usize {
+        if let Some(slot) = self.slots.get(id) {
+            return *slot;
+        }
+        self.tasks.push(TaskState::default());
+        self.slots.insert(id.clone(), self.tasks.len() - 1);
+        self.tasks.len() - 1
+    }
+}
