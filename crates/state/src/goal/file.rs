@@ -1,1 +1,294 @@
-//! Being written.
+//! goal.json as a file: read strictly, rewritten without touching what the operator wrote.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value};
+
+use super::error::{path_of, shown};
+use super::keys::{self, Level, Role};
+use super::node::{Node, Report};
+use super::read::{Repo, read};
+use super::{Goal, rewrite, text};
+use crate::canonical::{canonical_json, sha256};
+
+pub use super::error::{GoalError, Problem};
+pub use super::progress::{Checkpoint, Progress, TaskProgress};
+
+/// The most bytes that a goal.json may have, 64 MiB.
+pub const BYTES_MAX: usize = 64 << 20;
+
+/// The deepest nesting that is read: `serde_json`'s own limit.
+const DEPTH_MAX: usize = 127;
+
+/// Where a goal.json is, and what a reader may know of the folders around it. Nothing else is looked at.
+#[derive(Clone)]
+pub struct Place<'a> {
+    /// The file as messages should name it.
+    pub path: PathBuf,
+    /// The absolute folder that holds the file; relative paths in it start here.
+    pub folder: PathBuf,
+    /// The current directory, from which the original driver took `repo`. Where both folders exist and differ, the
+    /// file is refused. `None`: not looked at.
+    pub cwd: Option<PathBuf>,
+    /// What `~` stands for.
+    pub home: Option<PathBuf>,
+    /// The one true path of an existing folder, links resolved (as [`std::fs::canonicalize`]); `None` where there is
+    /// no folder. The goal's [`repo`](Goal::repo) is what this returns.
+    pub folder_at: &'a dyn Fn(&Path) -> Option<PathBuf>,
+}
+
+impl Place<'static> {
+    /// A place where every folder exists and is what it is called: for goals that are only read, as in a replay.
+    #[must_use]
+    pub fn unseen(path: PathBuf, folder: PathBuf, home: Option<PathBuf>) -> Self {
+        Self { path, folder, cwd: None, home, folder_at: &|folder| Some(folder.to_owned()) }
+    }
+}
+
+impl fmt::Debug for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place").field("path", &self.path).field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+/// A goal.json that was read: the goal, the progress found beside it, and the text, for rewriting.
+#[derive(Debug, Clone)]
+pub struct GoalFile {
+    path: PathBuf,
+    source: String,
+    goal: Goal,
+    progress: Progress,
+    snapshot: Vec<u8>,
+}
+
+impl GoalFile {
+    /// Reads a goal.json by the rules of `spec/goal.md`. Touches no file but through [`Place::folder_at`].
+    ///
+    /// # Errors
+    /// [`GoalError`] with every problem found: of the text itself (size, encoding, syntax, duplicate keys) the first,
+    /// of what it says all of them.
+    pub fn parse(bytes: &[u8], place: &Place<'_>) -> Result<Self, GoalError> {
+        let source = decode(bytes, &place.path)?;
+        Self::read(source, &place.path, Repo::At(place))
+    }
+
+    /// The goal.
+    #[must_use]
+    pub fn goal(&self) -> &Goal {
+        &self.goal
+    }
+
+    /// The progress that the file claims; one entry for each task.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// The text that was read.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The RFC 8785 form of the file without progress and without the operator's notes (`$schema`, `_*`, `x-*`). Its
+    /// SHA-256 is the goal's [`digest`](Goal::digest); reading it gives the same goal, if from the same folder.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        self.snapshot.clone()
+    }
+
+    /// The file with this progress in place of its own. Every other byte, the order of keys and the layout stay as
+    /// the operator wrote them; it ends with a newline. Tasks beyond those of `progress` keep what they have.
+    #[must_use]
+    pub fn render(&self, progress: &Progress) -> String {
+        rewrite::with_progress(&self.source, progress)
+    }
+
+    /// The file with one more task at the end, checked by the same rules; the rest stays as it is, as in
+    /// [`render`](Self::render).
+    ///
+    /// # Errors
+    /// [`GoalError`] as from [`parse`](Self::parse); its text and places are those of the file with the task.
+    pub fn with_task(&self, task: &Value) -> Result<Self, GoalError> {
+        let unchanged = || self.source.clone();
+        let source = rewrite::with_task(&self.source, task).unwrap_or_else(unchanged);
+        Self::read(source, &self.path, Repo::Found(&self.goal.repo))
+    }
+
+    fn read(source: String, path: &Path, repo: Repo<'_>) -> Result<Self, GoalError> {
+        let document = parse_json(&source, path)?;
+        let mut report = Report::default();
+        let root = Node::root(&document);
+        let snapshot = canonical_json(&Setting { value: &document, level: Some(&keys::GOAL) });
+        let snapshot = snapshot.map_err(|error| root.wrong(&mut report, error.to_string(), None)).unwrap_or_default();
+        let found = read(root, sha256(&snapshot), repo, &mut report);
+        if let Some(error) = GoalError::from_report(path, &source, report) {
+            return Err(error);
+        }
+        let Some((goal, progress)) = found else {
+            let message = "it could not be read".to_owned();
+            return Err(GoalError::single(path, &source, String::new(), 0..0, message, None));
+        };
+        Ok(Self { path: path.to_owned(), source, goal, progress, snapshot })
+    }
+}
+
+fn decode(bytes: &[u8], path: &Path) -> Result<String, GoalError> {
+    let error = |text: &str, message: String, help: Option<&str>| {
+        GoalError::single(path, text, String::new(), text.len()..text.len(), message, help.map(str::to_owned))
+    };
+    if bytes.len() > BYTES_MAX {
+        return Err(error("", format!("the file has {} bytes; at most {BYTES_MAX} are allowed", bytes.len()), None));
+    }
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        return Err(error("", "the file begins with a byte order mark".to_owned(), Some("save it as UTF-8 without one")));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|source| {
+        let valid = bytes.get(..source.valid_up_to()).and_then(|valid| std::str::from_utf8(valid).ok());
+        let message = format!("the file is not UTF-8: byte {} is the first that is not", source.valid_up_to());
+        error(valid.unwrap_or_default(), message, None)
+    })?;
+    if text.trim_ascii().is_empty() {
+        return Err(error("", "the file is empty".to_owned(), Some("`machine-driver init` writes one")));
+    }
+    Ok(text.to_owned())
+}
+
+/// Parses JSON without duplicate keys.
+fn parse_json(source: &str, path: &Path) -> Result<Value, GoalError> {
+    serde_json::from_str::<Strict>(source).map(|strict| strict.0).map_err(|error| {
+        let at = text::byte_at(source, error.line(), error.column());
+        match error.to_string() {
+            message if message.starts_with(DUPLICATE) => duplicate_key(source, path, at),
+            message => syntax_error(source, path, at, &message, error.is_eof()),
+        }
+    })
+}
+
+fn duplicate_key(source: &str, path: &Path, at: usize) -> GoalError {
+    let Some((steps, key, before)) = text::key_at(source, at) else {
+        return GoalError::single(path, source, String::new(), at..at, DUPLICATE.to_owned(), None);
+    };
+    let name = text::decoded(source, &key);
+    let first = before.iter().find(|place| text::is(source, place, &name)).map_or(at, |place| place.start);
+    let (line, column) = text::line_and_column(source, first);
+    let message = format!("{DUPLICATE}: `{}` stands at {line}:{column} already", shown(&name));
+    GoalError::single(path, source, path_of(&steps), key, message, None)
+}
+
+fn syntax_error(source: &str, path: &Path, at: usize, message: &str, is_eof: bool) -> GoalError {
+    let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
+    let rest = source.get(at..).unwrap_or_default();
+    let found = rest.chars().next();
+    let (message, help) = match (message, found) {
+        _ if is_eof => (format!("the file ends too early: {message}"), None),
+        ("recursion limit exceeded", _) => (format!("it is nested deeper than {DEPTH_MAX} levels"), None),
+        (_, Some('/' | '#')) => (message.to_owned(), Some("JSON has no comments; a key that begins with `_` can hold one")),
+        (_, Some('N' | 'I' | '-')) if message != "trailing characters" => {
+            (message.to_owned(), Some("JSON has no NaN and no Infinity"))
+        }
+        _ => (message.to_owned(), None),
+    };
+    let end = at + found.map_or(0, char::len_utf8);
+    GoalError::single(path, source, String::new(), at..end, message, help.map(str::to_owned))
+}
+
+const DUPLICATE: &str = "duplicate key";
+
+/// A JSON value in which no object has a key twice.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Strict)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(Strict(item)) = access.next_element()? {
+            items.push(item);
+        }
+        Ok(items.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = access.next_key::<String>()? {
+            // Before the value is read, so that the error stands where the key does.
+            if map.contains_key(&key) {
+                return Err(de::Error::custom(DUPLICATE));
+            }
+            let Strict(value) = access.next_value()?;
+            map.insert(key, value);
+        }
+        Ok(map.into())
+    }
+}
+
+/// A value as a snapshot has it: its objects without progress and notes.
+struct Setting<'v> {
+    value: &'v Value,
+    level: Option<&'static Level>,
+}
+
+impl Serialize for Setting<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.value, self.level) {
+            (Value::Object(map), Some(level)) => {
+                let mut object = serializer.serialize_map(None)?;
+                for (name, value) in map.iter().filter(|(name, _)| !keys::is_note(name)) {
+                    let key = level.key(name);
+                    if key.is_none_or(|key| key.role != Role::Progress) {
+                        object.serialize_entry(name, &Setting { value, level: key.and_then(|key| key.level) })?;
+                    }
+                }
+                object.end()
+            }
+            (Value::Array(items), Some(_)) => {
+                serializer.collect_seq(items.iter().map(|value| Setting { value, level: self.level }))
+            }
+            (value, _) => value.serialize(serializer),
+        }
+    }
+}

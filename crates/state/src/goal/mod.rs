@@ -1,8 +1,21 @@
 //! goal.json as the driver understands it: the tasks, and everything that decides what is done and what counts as done.
 //!
-//! The file itself (strict reading with places, rewriting with the operator's order kept) is in [`file`].
+//! The file itself (strict reading that names the place of a mistake, rewriting that changes progress alone) is in
+//! [`file`]; its JSON Schema is [`schema()`].
 
+mod contract;
+mod error;
 pub mod file;
+mod keys;
+mod node;
+mod progress;
+mod read;
+mod rewrite;
+mod schema;
+mod tasks;
+mod text;
+
+pub use schema::schema;
 
 use std::path::PathBuf;
 use std::time::Duration;

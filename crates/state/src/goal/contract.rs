@@ -1,0 +1,126 @@
+//! Reading `contract` and `budget`.
+
+use std::time::Duration;
+
+use super::error::shown;
+use super::keys;
+use super::node::{Fields, Node, Report, WHOLE_MAX, later, nearest};
+use super::{Budget, Contract};
+use crate::time::Timestamp;
+
+/// Reads box 0. What is for people alone is checked and left in the file.
+pub(super) fn read_contract(node: Node<'_, '_>, report: &mut Report) -> Option<Contract> {
+    let fields = node.fields(&keys::CONTRACT, report)?;
+    for name in ["definition_of_done", "constraints", "owner", "verification_requirements"] {
+        check_prose(&fields, name, report);
+    }
+    if let Some(tests) = fields.optional("acceptance_tests") {
+        check_texts(&tests, report);
+    }
+    if let Some(immutable) = fields.optional("immutable") {
+        check_immutable(&immutable, report);
+    }
+    let ceiling = fields.optional("autonomy_ceiling").and_then(|node| node.whole(0..=5, report));
+    Some(Contract {
+        autonomy_ceiling: ceiling.and_then(|ceiling| u8::try_from(ceiling).ok()),
+        irreversible_min_trust: fields
+            .optional("irreversible_min_trust")
+            .and_then(|node| node.whole(1..=WHOLE_MAX, report)),
+        proposed_by: text(&fields, "proposed_by", report),
+        ratified_by: text(&fields, "ratified_by", report),
+        expires: fields.optional("expires").and_then(|node| node.moment(report)),
+        revoked: fields.optional("revoked").is_some_and(|node| read_revoked(node, report).is_some()),
+    })
+}
+
+/// Reads the governor's limits. A limit of 0 is refused: the original read it as "no limit".
+pub(super) fn read_budget(node: Node<'_, '_>, report: &mut Report) -> Option<Budget> {
+    let fields = node.fields(&keys::BUDGET, report)?;
+    let mut count = |name| fields.optional(name).and_then(|node| read_limit(&node, report));
+    let (worker_runs_max, tokens_max, output_bytes_max) =
+        (count("max_worker_runs"), count("max_tokens"), count("max_output_bytes"));
+    Some(Budget {
+        worker_runs_max,
+        wall_max: fields.optional("max_wall_seconds").and_then(|node| {
+            not_nothing(&node, report)?;
+            node.seconds(Duration::from_millis(1), report)
+        }),
+        tokens_max,
+        usd_micros_max: fields.optional("max_usd").and_then(|node| read_micros(&node, report)),
+        output_bytes_max,
+    })
+}
+
+fn read_limit(node: &Node<'_, '_>, report: &mut Report) -> Option<u64> {
+    not_nothing(node, report)?;
+    node.whole(1..=WHOLE_MAX, report)
+}
+
+fn read_micros(node: &Node<'_, '_>, report: &mut Report) -> Option<u64> {
+    /// A thousand million dollars: far below 2^53 micros, far above any budget.
+    const USD_MAX: f64 = 1e9;
+    let usd = not_nothing(node, report)?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in the range that is checked here")]
+    let micros = (0.0..=USD_MAX).contains(&usd).then(|| (usd * 1e6).round() as u64).filter(|micros| *micros > 0);
+    if micros.is_none() {
+        let message = format!("expected US dollars, at least 0.000001 and at most 1000000000, found {usd}");
+        node.wrong(report, message, None);
+    }
+    micros
+}
+
+fn not_nothing(node: &Node<'_, '_>, report: &mut Report) -> Option<f64> {
+    let number = node.number(report)?;
+    if number == 0.0 {
+        let help = "remove the key for no limit".to_owned();
+        node.wrong(report, "a limit of 0 must not mean \"no limit\"", Some(help));
+        return None;
+    }
+    Some(number)
+}
+
+fn read_revoked(node: Node<'_, '_>, report: &mut Report) -> Option<(String, Timestamp)> {
+    let fields = node.fields(&keys::REVOKED, report)?;
+    text(&fields, "reason", report);
+    let by = fields.required("by", report).and_then(|node| node.words(report));
+    let at = fields.required("at", report).and_then(|node| node.moment(report));
+    Some((by?.to_owned(), at?))
+}
+
+fn text(fields: &Fields<'_, '_>, name: &str, report: &mut Report) -> Option<String> {
+    fields.optional(name)?.text(report).map(str::to_owned)
+}
+
+/// A text or a list of them.
+fn check_prose(fields: &Fields<'_, '_>, name: &str, report: &mut Report) {
+    match fields.optional(name) {
+        Some(node) if node.is_list() => check_texts(&node, report),
+        Some(node) => {
+            node.text(report);
+        }
+        None => {}
+    }
+}
+
+fn check_texts(node: &Node<'_, '_>, report: &mut Report) {
+    for item in node.items(report).into_iter().flatten() {
+        item.text(report);
+    }
+}
+
+fn check_immutable(node: &Node<'_, '_>, report: &mut Report) {
+    for item in node.items(report).into_iter().flatten() {
+        let Some(entry) = item.text(report) else { continue };
+        if keys::CONTRACT.key(entry).is_some() {
+            continue;
+        }
+        if entry.starts_with("path:") {
+            let (message, help) = later("protected paths");
+            item.wrong(report, message, help);
+            continue;
+        }
+        let help = nearest(entry, keys::CONTRACT.keys.iter().map(|key| key.name));
+        let help = help.map(|name| format!("did you mean `{name}`?"));
+        item.wrong(report, format!("`{}` is no field of the contract", shown(entry)), help);
+    }
+}
