@@ -1,0 +1,148 @@
+//! Where the files of a run lie: all of them beside its goal.json.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use crate::id::{Digest, TaskId};
+
+/// The files and folders that belong to one goal file.
+///
+/// Beside `goal.json` they are `driver-log.jsonl`, `evidence/`, `control/` and `aar/`; beside `NAME.json` they are
+/// `NAME.driver-log.jsonl`, `NAME.evidence/` and so on, so that two goals in one folder never share a log. A file that
+/// does not end in `.json` is its own NAME: `x` and `x.json` in one folder would share, and the log's binding to the
+/// goal's name tells them apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// The goal file as it was named, made absolute; links in it are kept.
+    pub goal: PathBuf,
+    /// The folder that holds it.
+    pub folder: PathBuf,
+    /// The journal.
+    pub log: PathBuf,
+    /// Output of workers and verifiers, and the goals as they were.
+    pub evidence: PathBuf,
+    /// What commands leave for a driver that runs.
+    pub control: PathBuf,
+    /// Signed records.
+    pub aar: PathBuf,
+}
+
+impl Paths {
+    /// The paths for this goal file. Nothing is looked up on the disk, but for the current folder where the path is
+    /// relative.
+    #[must_use]
+    pub fn of(goal_json: &Path) -> Self {
+        // Without a current folder the path stays relative, and whoever opens it gets the system's own error.
+        let goal = std::path::absolute(goal_json).unwrap_or_else(|_| goal_json.to_owned());
+        let folder = goal.parent().unwrap_or(&goal).to_owned();
+        let file_name = goal.file_name().unwrap_or_default();
+        let beside = |what: &str| folder.join(prefixed(file_name, what));
+        Self {
+            log: beside("driver-log.jsonl"),
+            evidence: beside("evidence"),
+            control: beside("control"),
+            aar: beside("aar"),
+            goal,
+            folder,
+        }
+    }
+
+    /// The folder with the evidence of a task's attempts (`attempt-N.*`).
+    ///
+    /// A task may be called `goal` and then shares [`Paths::snapshots`]; the names in there cannot meet, since a
+    /// snapshot's is 64 hex digits and `.json`.
+    #[must_use]
+    pub fn task_evidence(&self, task: &TaskId) -> PathBuf {
+        self.evidence.join(task.as_str())
+    }
+
+    /// The folder with the goals as they were.
+    #[must_use]
+    pub fn snapshots(&self) -> PathBuf {
+        self.evidence.join("goal")
+    }
+
+    /// The goal with this digest, as it was.
+    #[must_use]
+    pub fn snapshot(&self, digest: &Digest) -> PathBuf {
+        self.snapshots().join(format!("{digest}.json"))
+    }
+
+    /// The name of a log that was set aside: `driver-log.WHICH.jsonl`.
+    #[must_use]
+    pub fn log_kept(&self, which: &str) -> PathBuf {
+        let mut name = self.log.file_stem().unwrap_or_default().to_owned();
+        name.push(format!(".{which}.jsonl"));
+        self.folder.join(name)
+    }
+
+    /// Where an edit of goal.json is kept: `goal.json.edited-WHEN`.
+    #[must_use]
+    pub fn goal_edited(&self, when: &str) -> PathBuf {
+        let mut name = self.goal.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".edited-{when}"));
+        self.folder.join(name)
+    }
+}
+
+/// `what` for `goal.json`, `NAME.what` for any other.
+fn prefixed(file_name: &OsStr, what: &str) -> OsString {
+    let path = Path::new(file_name);
+    let name = match path.extension() {
+        Some(extension) if extension == "json" => path.file_stem().unwrap_or(file_name),
+        _ => file_name,
+    };
+    if file_name == "goal.json" {
+        return what.into();
+    }
+    let mut prefixed = name.to_owned();
+    prefixed.push(".");
+    prefixed.push(what);
+    prefixed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(goal: &str, log: &str, evidence: &str) {
+        let paths = Paths::of(Path::new(goal));
+        assert_eq!(paths.log, Path::new(log));
+        assert_eq!(paths.evidence, Path::new(evidence));
+    }
+
+    #[test]
+    fn two_goals_of_one_folder_never_share() {
+        check("/w/goal.json", "/w/driver-log.jsonl", "/w/evidence");
+        check("/w/night.json", "/w/night.driver-log.jsonl", "/w/night.evidence");
+        check("/w/a.b.json", "/w/a.b.driver-log.jsonl", "/w/a.b.evidence");
+        check("/w/goal", "/w/goal.driver-log.jsonl", "/w/goal.evidence");
+        check("/w/x.yaml", "/w/x.yaml.driver-log.jsonl", "/w/x.yaml.evidence");
+        check("/w/.json", "/w/.json.driver-log.jsonl", "/w/.json.evidence");
+    }
+
+    #[test]
+    fn relative_paths_become_absolute() {
+        let paths = Paths::of(Path::new("goal.json"));
+        assert!(paths.goal.is_absolute() && paths.log.is_absolute());
+        assert_eq!(paths.folder, std::env::current_dir().unwrap());
+    }
+
+    #[test]
+    fn names_inside_the_folders() {
+        let paths = Paths::of(Path::new("/w/n.json"));
+        let digest = crate::canonical::sha256(b"abc");
+        assert_eq!(
+            paths.snapshot(&digest),
+            Path::new(&format!("/w/n.evidence/goal/{digest}.json"))
+        );
+        let task = TaskId::new("goal").unwrap();
+        assert_eq!(paths.task_evidence(&task), paths.snapshots());
+        assert_eq!(paths.log_kept("1"), Path::new("/w/n.driver-log.1.jsonl"));
+        assert_eq!(
+            Paths::of(Path::new("/w/goal.json")).log_kept("original"),
+            Path::new("/w/driver-log.original.jsonl")
+        );
+        assert_eq!(paths.goal_edited("t"), Path::new("/w/n.json.edited-t"));
+    }
+}
