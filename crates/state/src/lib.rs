@@ -7,6 +7,7 @@
 
 pub mod canonical;
 pub mod control;
+pub mod environment;
 pub mod event;
 pub mod goal;
 pub mod id;
