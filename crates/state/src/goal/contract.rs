@@ -4,14 +4,20 @@ use std::time::Duration;
 
 use super::error::shown;
 use super::keys;
-use super::node::{Fields, Node, Report, WHOLE_MAX, later, nearest};
+use super::node::{Fields, Node, WHOLE_MAX};
+use super::report::{Report, later, nearest};
 use super::{Budget, Contract};
 use crate::time::Timestamp;
 
 /// Reads box 0. What is for people alone is checked and left in the file.
 pub(super) fn read_contract(node: Node<'_, '_>, report: &mut Report) -> Option<Contract> {
     let fields = node.fields(&keys::CONTRACT, report)?;
-    for name in ["definition_of_done", "constraints", "owner", "verification_requirements"] {
+    for name in [
+        "definition_of_done",
+        "constraints",
+        "owner",
+        "verification_requirements",
+    ] {
         check_prose(&fields, name, report);
     }
     if let Some(tests) = fields.optional("acceptance_tests") {
@@ -20,7 +26,9 @@ pub(super) fn read_contract(node: Node<'_, '_>, report: &mut Report) -> Option<C
     if let Some(immutable) = fields.optional("immutable") {
         check_immutable(&immutable, report);
     }
-    let ceiling = fields.optional("autonomy_ceiling").and_then(|node| node.whole(0..=5, report));
+    let ceiling = fields
+        .optional("autonomy_ceiling")
+        .and_then(|node| node.whole(0..=5, report));
     Some(Contract {
         autonomy_ceiling: ceiling.and_then(|ceiling| u8::try_from(ceiling).ok()),
         irreversible_min_trust: fields
@@ -29,7 +37,9 @@ pub(super) fn read_contract(node: Node<'_, '_>, report: &mut Report) -> Option<C
         proposed_by: text(&fields, "proposed_by", report),
         ratified_by: text(&fields, "ratified_by", report),
         expires: fields.optional("expires").and_then(|node| node.moment(report)),
-        revoked: fields.optional("revoked").is_some_and(|node| read_revoked(node, report).is_some()),
+        revoked: fields
+            .optional("revoked")
+            .is_some_and(|node| read_revoked(node, report).is_some()),
     })
 }
 
@@ -37,8 +47,11 @@ pub(super) fn read_contract(node: Node<'_, '_>, report: &mut Report) -> Option<C
 pub(super) fn read_budget(node: Node<'_, '_>, report: &mut Report) -> Option<Budget> {
     let fields = node.fields(&keys::BUDGET, report)?;
     let mut count = |name| fields.optional(name).and_then(|node| read_limit(&node, report));
-    let (worker_runs_max, tokens_max, output_bytes_max) =
-        (count("max_worker_runs"), count("max_tokens"), count("max_output_bytes"));
+    let (worker_runs_max, tokens_max, output_bytes_max) = (
+        count("max_worker_runs"),
+        count("max_tokens"),
+        count("max_output_bytes"),
+    );
     Some(Budget {
         worker_runs_max,
         wall_max: fields.optional("max_wall_seconds").and_then(|node| {
@@ -46,7 +59,9 @@ pub(super) fn read_budget(node: Node<'_, '_>, report: &mut Report) -> Option<Bud
             node.seconds(Duration::from_millis(1), report)
         }),
         tokens_max,
-        usd_micros_max: fields.optional("max_usd").and_then(|node| read_micros(&node, report)),
+        usd_micros_max: fields
+            .optional("max_usd")
+            .and_then(|node| read_micros(&node, report)),
         output_bytes_max,
     })
 }
@@ -60,8 +75,11 @@ fn read_micros(node: &Node<'_, '_>, report: &mut Report) -> Option<u64> {
     /// A thousand million dollars: far below 2^53 micros, far above any budget.
     const USD_MAX: f64 = 1e9;
     let usd = not_nothing(node, report)?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in the range that is checked here")]
-    let micros = (0.0..=USD_MAX).contains(&usd).then(|| (usd * 1e6).round() as u64).filter(|micros| *micros > 0);
+    // In the range that is checked here.
+    let micros = (0.0..=USD_MAX)
+        .contains(&usd)
+        .then(|| (usd * 1e6).round() as u64)
+        .filter(|micros| *micros > 0);
     if micros.is_none() {
         let message = format!("expected US dollars, at least 0.000001 and at most 1000000000, found {usd}");
         node.wrong(report, message, None);
@@ -121,6 +139,10 @@ fn check_immutable(node: &Node<'_, '_>, report: &mut Report) {
         }
         let help = nearest(entry, keys::CONTRACT.keys.iter().map(|key| key.name));
         let help = help.map(|name| format!("did you mean `{name}`?"));
-        item.wrong(report, format!("`{}` is no field of the contract", shown(entry)), help);
+        item.wrong(
+            report,
+            format!("`{}` is no field of the contract", shown(entry)),
+            help,
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
-use super::node::{Finding, Report};
+use super::report::{Finding, Report};
 use super::text;
 
 /// Why a goal.json is not acceptable: at least one [`Problem`], in the order in which they were found.
@@ -12,7 +12,10 @@ use super::text;
 /// As text it is one line, `goal.json:12:5: tasks[3].goal: expected a text, found a number`; control characters in
 /// what the file holds are escaped in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GoalError {
+pub struct GoalError(Box<Inner>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Inner {
     file: String,
     text: String,
     first: Problem,
@@ -33,85 +36,105 @@ pub struct Problem {
 
 impl GoalError {
     /// The file with only one thing wrong, `span` in `text`.
-    pub(super) fn single(file: &Path, text: &str, path: String, span: Range<usize>, message: String, help: Option<String>) -> Self {
+    pub(super) fn single(
+        file: &Path,
+        text: &str,
+        path: String,
+        span: Range<usize>,
+        message: String,
+        help: Option<String>,
+    ) -> Self {
         let first = Problem::new(text, path, span, message, help);
-        Self { file: file.display().to_string(), text: text.to_owned(), first, rest: Vec::new(), uncounted: 0 }
+        Self::new(file, text, first, Vec::new(), 0)
     }
 
     /// What a reader of `text` found; `None` where it found nothing.
     pub(super) fn from_report(file: &Path, text: &str, report: Report) -> Option<Self> {
         let uncounted = report.uncounted();
-        let mut problems = report.into_findings().into_iter().map(|finding| Problem::locate(text, finding));
+        let mut problems = report
+            .into_findings()
+            .into_iter()
+            .map(|finding| Problem::locate(text, finding));
         let first = problems.next()?;
-        let rest = problems.collect();
-        Some(Self { file: file.display().to_string(), text: text.to_owned(), first, rest, uncounted })
+        Some(Self::new(file, text, first, problems.collect(), uncounted))
+    }
+
+    fn new(file: &Path, text: &str, first: Problem, rest: Vec<Problem>, uncounted: usize) -> Self {
+        let (file, text) = (file.display().to_string(), text.to_owned());
+        Self(Box::new(Inner {
+            file,
+            text,
+            first,
+            rest,
+            uncounted,
+        }))
     }
 
     /// The file as the caller named it.
     #[must_use]
     pub fn file(&self) -> &str {
-        &self.file
+        &self.0.file
     }
 
     /// The text that spans point into. Of a file that is not UTF-8, the part before the first byte that is not; of one
     /// that is too large, nothing; for [`with_task`](super::file::GoalFile::with_task), the file with the new task.
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// Every problem that was kept; beyond the first twenty they are only counted.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
-        std::iter::once(&self.first).chain(&self.rest)
+        std::iter::once(&self.0.first).chain(&self.0.rest)
     }
 
     /// How many problems there are beyond those of [`problems`](Self::problems).
     #[must_use]
     pub fn uncounted(&self) -> usize {
-        self.uncounted
+        self.0.uncounted
     }
 
     /// [`Problem::path`] of the first problem.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.first.path()
+        self.0.first.path()
     }
 
     /// [`Problem::line`] of the first problem.
     #[must_use]
     pub fn line(&self) -> usize {
-        self.first.line()
+        self.0.first.line()
     }
 
     /// [`Problem::column`] of the first problem.
     #[must_use]
     pub fn column(&self) -> usize {
-        self.first.column()
+        self.0.first.column()
     }
 
     /// [`Problem::span`] of the first problem.
     #[must_use]
     pub fn span(&self) -> Range<usize> {
-        self.first.span()
+        self.0.first.span()
     }
 
     /// [`Problem::message`] of the first problem.
     #[must_use]
     pub fn message(&self) -> &str {
-        self.first.message()
+        self.0.first.message()
     }
 
     /// [`Problem::help`] of the first problem.
     #[must_use]
     pub fn help(&self) -> Option<&str> {
-        self.first.help()
+        self.0.first.help()
     }
 }
 
 impl fmt::Display for GoalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.first)?;
-        match self.rest.len() + self.uncounted {
+        write!(f, "{}:{}", self.0.file, self.0.first)?;
+        match self.0.rest.len() + self.0.uncounted {
             0 => Ok(()),
             more => write!(f, " (and {more} more)"),
         }
@@ -123,7 +146,14 @@ impl std::error::Error for GoalError {}
 impl Problem {
     fn new(text: &str, path: String, span: Range<usize>, message: String, help: Option<String>) -> Self {
         let (line, column) = text::line_and_column(text, span.start);
-        Self { path, line, column, span, message, help }
+        Self {
+            path,
+            line,
+            column,
+            span,
+            message,
+            help,
+        }
     }
 
     fn locate(text: &str, finding: Finding) -> Self {

@@ -8,9 +8,10 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
 use super::error::{path_of, shown};
-use super::keys::{self, Level, Role};
-use super::node::{Node, Report};
+use super::keys::{self, Key, Level, Role};
+use super::node::Node;
 use super::read::{Repo, read};
+use super::report::Report;
 use super::{Goal, rewrite, text};
 use crate::canonical::{canonical_json, sha256};
 
@@ -44,13 +45,22 @@ impl Place<'static> {
     /// A place where every folder exists and is what it is called: for goals that are only read, as in a replay.
     #[must_use]
     pub fn unseen(path: PathBuf, folder: PathBuf, home: Option<PathBuf>) -> Self {
-        Self { path, folder, cwd: None, home, folder_at: &|folder| Some(folder.to_owned()) }
+        Self {
+            path,
+            folder,
+            cwd: None,
+            home,
+            folder_at: &|folder| Some(folder.to_owned()),
+        }
     }
 }
 
 impl fmt::Debug for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place").field("path", &self.path).field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("Place")
+            .field("path", &self.path)
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
     }
 }
 
@@ -113,8 +123,10 @@ impl GoalFile {
     /// # Errors
     /// [`GoalError`] as from [`parse`](Self::parse); its text and places are those of the file with the task.
     pub fn with_task(&self, task: &Value) -> Result<Self, GoalError> {
-        let unchanged = || self.source.clone();
-        let source = rewrite::with_task(&self.source, task).unwrap_or_else(unchanged);
+        let source = rewrite::with_task(&self.source, task).ok_or_else(|| {
+            let message = "there is no list to add a task to".to_owned();
+            GoalError::single(&self.path, &self.source, "tasks".to_owned(), 0..0, message, None)
+        })?;
         Self::read(source, &self.path, Repo::Found(&self.goal.repo))
     }
 
@@ -122,78 +134,144 @@ impl GoalFile {
         let document = parse_json(&source, path)?;
         let mut report = Report::default();
         let root = Node::root(&document);
-        let snapshot = canonical_json(&Setting { value: &document, level: Some(&keys::GOAL) });
-        let snapshot = snapshot.map_err(|error| root.wrong(&mut report, error.to_string(), None)).unwrap_or_default();
+        let snapshot = canonical_json(&Setting {
+            value: &document,
+            level: Some(&keys::GOAL),
+        });
+        let snapshot = snapshot
+            .map_err(|error| root.wrong(&mut report, error.to_string(), None))
+            .unwrap_or_default();
         let found = read(root, sha256(&snapshot), repo, &mut report);
         if let Some(error) = GoalError::from_report(path, &source, report) {
             return Err(error);
         }
         let Some((goal, progress)) = found else {
             let message = "it could not be read".to_owned();
-            return Err(GoalError::single(path, &source, String::new(), 0..0, message, None));
+            return Err(GoalError::single(
+                path,
+                &source,
+                String::new(),
+                0..0,
+                message,
+                None,
+            ));
         };
-        Ok(Self { path: path.to_owned(), source, goal, progress, snapshot })
+        Ok(Self {
+            path: path.to_owned(),
+            source,
+            goal,
+            progress,
+            snapshot,
+        })
     }
 }
 
 fn decode(bytes: &[u8], path: &Path) -> Result<String, GoalError> {
     let error = |text: &str, message: String, help: Option<&str>| {
-        GoalError::single(path, text, String::new(), text.len()..text.len(), message, help.map(str::to_owned))
+        GoalError::single(
+            path,
+            text,
+            String::new(),
+            text.len()..text.len(),
+            message,
+            help.map(str::to_owned),
+        )
     };
     if bytes.len() > BYTES_MAX {
-        return Err(error("", format!("the file has {} bytes; at most {BYTES_MAX} are allowed", bytes.len()), None));
+        return Err(error(
+            "",
+            format!(
+                "the file has {} bytes; at most {BYTES_MAX} are allowed",
+                bytes.len()
+            ),
+            None,
+        ));
     }
     if bytes.starts_with(b"\xef\xbb\xbf") {
-        return Err(error("", "the file begins with a byte order mark".to_owned(), Some("save it as UTF-8 without one")));
+        return Err(error(
+            "",
+            "the file begins with a byte order mark".to_owned(),
+            Some("save it as UTF-8 without one"),
+        ));
     }
     let text = std::str::from_utf8(bytes).map_err(|source| {
-        let valid = bytes.get(..source.valid_up_to()).and_then(|valid| std::str::from_utf8(valid).ok());
-        let message = format!("the file is not UTF-8: byte {} is the first that is not", source.valid_up_to());
+        let valid = bytes
+            .get(..source.valid_up_to())
+            .and_then(|valid| std::str::from_utf8(valid).ok());
+        let message = format!(
+            "the file is not UTF-8: byte {} is the first that is not",
+            source.valid_up_to()
+        );
         error(valid.unwrap_or_default(), message, None)
     })?;
     if text.trim_ascii().is_empty() {
-        return Err(error("", "the file is empty".to_owned(), Some("`machine-driver init` writes one")));
+        return Err(error(
+            "",
+            "the file is empty".to_owned(),
+            Some("`machine-driver init` writes one"),
+        ));
     }
     Ok(text.to_owned())
 }
 
 /// Parses JSON without duplicate keys.
 fn parse_json(source: &str, path: &Path) -> Result<Value, GoalError> {
-    serde_json::from_str::<Strict>(source).map(|strict| strict.0).map_err(|error| {
-        let at = text::byte_at(source, error.line(), error.column());
-        match error.to_string() {
-            message if message.starts_with(DUPLICATE) => duplicate_key(source, path, at),
-            message => syntax_error(source, path, at, &message, error.is_eof()),
-        }
-    })
+    serde_json::from_str::<Strict>(source)
+        .map(|strict| strict.0)
+        .map_err(|error| {
+            let at = text::byte_at(source, error.line(), error.column());
+            match error.to_string() {
+                message if message.starts_with(DUPLICATE) => duplicate_key(source, path, at),
+                message => syntax_error(source, path, at, &message, error.is_eof()),
+            }
+        })
 }
 
 fn duplicate_key(source: &str, path: &Path, at: usize) -> GoalError {
-    let Some((steps, key, before)) = text::key_at(source, at) else {
+    let Some(key) = text::key_at(source, at) else {
         return GoalError::single(path, source, String::new(), at..at, DUPLICATE.to_owned(), None);
     };
-    let name = text::decoded(source, &key);
-    let first = before.iter().find(|place| text::is(source, place, &name)).map_or(at, |place| place.start);
+    let name = text::decoded(source, &key.place);
+    let first = key
+        .before
+        .iter()
+        .find(|place| text::is(source, place, &name))
+        .map_or(at, |place| place.start);
     let (line, column) = text::line_and_column(source, first);
-    let message = format!("{DUPLICATE}: `{}` stands at {line}:{column} already", shown(&name));
-    GoalError::single(path, source, path_of(&steps), key, message, None)
+    let message = format!(
+        "{DUPLICATE}: `{}` stands at {line}:{column} already",
+        shown(&name)
+    );
+    GoalError::single(path, source, path_of(&key.steps), key.place, message, None)
 }
 
 fn syntax_error(source: &str, path: &Path, at: usize, message: &str, is_eof: bool) -> GoalError {
-    let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
+    let message = message
+        .rsplit_once(" at line ")
+        .map_or(message, |(message, _)| message);
     let rest = source.get(at..).unwrap_or_default();
     let found = rest.chars().next();
     let (message, help) = match (message, found) {
         _ if is_eof => (format!("the file ends too early: {message}"), None),
         ("recursion limit exceeded", _) => (format!("it is nested deeper than {DEPTH_MAX} levels"), None),
-        (_, Some('/' | '#')) => (message.to_owned(), Some("JSON has no comments; a key that begins with `_` can hold one")),
+        (_, Some('/' | '#')) => (
+            message.to_owned(),
+            Some("JSON has no comments; a key that begins with `_` can hold one"),
+        ),
         (_, Some('N' | 'I' | '-')) if message != "trailing characters" => {
             (message.to_owned(), Some("JSON has no NaN and no Infinity"))
         }
         _ => (message.to_owned(), None),
     };
     let end = at + found.map_or(0, char::len_utf8);
-    GoalError::single(path, source, String::new(), at..end, message, help.map(str::to_owned))
+    GoalError::single(
+        path,
+        source,
+        String::new(),
+        at..end,
+        message,
+        help.map(str::to_owned),
+    )
 }
 
 const DUPLICATE: &str = "duplicate key";
@@ -280,14 +358,21 @@ impl Serialize for Setting<'_> {
                 for (name, value) in map.iter().filter(|(name, _)| !keys::is_note(name)) {
                     let key = level.key(name);
                     if key.is_none_or(|key| key.role != Role::Progress) {
-                        object.serialize_entry(name, &Setting { value, level: key.and_then(|key| key.level) })?;
+                        object.serialize_entry(
+                            name,
+                            &Setting {
+                                value,
+                                level: key.and_then(Key::level),
+                            },
+                        )?;
                     }
                 }
                 object.end()
             }
-            (Value::Array(items), Some(_)) => {
-                serializer.collect_seq(items.iter().map(|value| Setting { value, level: self.level }))
-            }
+            (Value::Array(items), Some(_)) => serializer.collect_seq(items.iter().map(|value| Setting {
+                value,
+                level: self.level,
+            })),
             (value, _) => value.serialize(serializer),
         }
     }

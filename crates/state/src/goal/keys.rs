@@ -1,5 +1,5 @@
-//! Every key that goal.json may hold, level by level: what a reader looks for, what a snapshot leaves out, what a
-//! misspelt key is compared with.
+//! Every key that goal.json may hold, level by level, in one table: what a reader looks for, what a snapshot leaves
+//! out, what a misspelt key is compared with, and the JSON Schema.
 
 /// What a key is to the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,13 +12,82 @@ pub(super) enum Role {
     Later(&'static str),
 }
 
+/// What may stand behind a key, as far as a schema can say it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shape {
+    Text,
+    /// A text that is not blank.
+    Words,
+    /// A text that is not blank, of at most 256 bytes.
+    Name,
+    /// A text or a list of them.
+    Prose,
+    Texts,
+    /// A text that is not blank, or a program and its arguments.
+    Command,
+    /// The same, and a blank text for none.
+    MaybeCommand,
+    Whole {
+        least: u64,
+        most: u64,
+    },
+    /// Seconds, of which there is at least a millisecond.
+    Seconds,
+    /// Seconds, or none at all.
+    Pause,
+    /// US dollars, at least a millionth.
+    Usd,
+    /// RFC 3339.
+    Moment,
+    /// A moment in the driver's spelling or the original's.
+    AnyMoment,
+    Flag,
+    TaskId,
+    TaskIds,
+    Digest,
+    EnvNames,
+    /// Names of fields of the contract.
+    ContractFields,
+    OneOf(&'static [&'static str]),
+    Object(&'static Level),
+    Objects(&'static Level),
+}
+
 /// One key.
 #[derive(Debug)]
 pub(super) struct Key {
     pub(super) name: &'static str,
     pub(super) role: Role,
+    pub(super) shape: Shape,
+    pub(super) is_required: bool,
+    /// Whether `null` says something other than a mistake.
+    pub(super) is_nullable: bool,
+    /// For the schema.
+    pub(super) about: &'static str,
+}
+
+impl Key {
     /// The keys of the object, or of each object of the list, that the key holds.
-    pub(super) level: Option<&'static Level>,
+    pub(super) fn level(&self) -> Option<&'static Level> {
+        match self.shape {
+            Shape::Object(level) | Shape::Objects(level) => Some(level),
+            _ => None,
+        }
+    }
+
+    const fn required(self) -> Self {
+        Self {
+            is_required: true,
+            ..self
+        }
+    }
+
+    const fn or_null(self) -> Self {
+        Self {
+            is_nullable: true,
+            ..self
+        }
+    }
 }
 
 /// The keys of one kind of object.
@@ -36,7 +105,10 @@ impl Level {
 
     /// The keys that an operator of this version may write.
     pub(super) fn settings(&self) -> impl Iterator<Item = &'static str> {
-        self.keys.iter().filter(|key| key.role == Role::Setting).map(|key| key.name)
+        self.keys
+            .iter()
+            .filter(|key| key.role == Role::Setting)
+            .map(|key| key.name)
     }
 }
 
@@ -48,43 +120,65 @@ pub(super) fn is_note(name: &str) -> bool {
 /// All kinds of object, for telling where a misplaced key belongs.
 pub(super) const LEVELS: [&Level; 3] = [&GOAL, &CONTRACT, &BUDGET];
 
-const fn setting(name: &'static str) -> Key {
-    Key { name, role: Role::Setting, level: None }
+const WHOLE: u64 = super::node::WHOLE_MAX;
+const COUNT: Shape = Shape::Whole {
+    least: 1,
+    most: WHOLE,
+};
+const NATURAL: Shape = Shape::Whole {
+    least: 0,
+    most: WHOLE,
+};
+const ATTEMPTS: Shape = Shape::Whole { least: 1, most: 100 };
+
+const fn setting(name: &'static str, shape: Shape, about: &'static str) -> Key {
+    Key {
+        name,
+        role: Role::Setting,
+        shape,
+        is_required: false,
+        is_nullable: false,
+        about,
+    }
 }
 
-const fn holding(name: &'static str, level: &'static Level) -> Key {
-    Key { name, role: Role::Setting, level: Some(level) }
-}
-
-const fn progress(name: &'static str) -> Key {
-    Key { name, role: Role::Progress, level: None }
+/// What the driver writes may be `null` anywhere: the original wrote it so.
+const fn progress(name: &'static str, shape: Shape, about: &'static str) -> Key {
+    Key {
+        role: Role::Progress,
+        ..setting(name, shape, about)
+    }
+    .or_null()
 }
 
 const fn later(name: &'static str, feature: &'static str) -> Key {
-    Key { name, role: Role::Later(feature), level: None }
+    Key {
+        role: Role::Later(feature),
+        ..setting(name, Shape::Text, "")
+    }
 }
 
 pub(super) static GOAL: Level = Level {
     name: "goal.json",
     keys: &[
-        setting("goal"),
-        setting("repo"),
-        setting("worker_cmd"),
-        setting("verify_cmd"),
-        setting("mode"),
-        holding("contract", &CONTRACT),
-        holding("budget", &BUDGET),
-        setting("max_attempts"),
-        setting("tick_seconds"),
-        setting("worker_timeout_seconds"),
-        setting("worker_idle_seconds"),
-        setting("verify_timeout_seconds"),
-        setting("isolation"),
-        setting("env_pass"),
-        setting("sandbox"),
-        setting("max_parallel"),
-        setting("deployment_id"),
-        holding("tasks", &TASK),
+        setting("goal", Shape::Name, "Name of the goal; goes into records and keys. Default: goal."),
+        setting("repo", Shape::Words, "The folder that is worked on; relative to the folder of this file, `~` expands.").required(),
+        setting("worker_cmd", Shape::Command, "The coding agent, one fresh process per attempt. {task}, {task_id}, {attempt}, {feedback}, {feedback_file}, {task_file} and {goal_file} are replaced, never parsed.").required(),
+        setting("verify_cmd", Shape::MaybeCommand, "Ground truth: its exit code decides. Absent, null or blank: nothing can pass.").or_null(),
+        setting("mode", Shape::OneOf(&["propose", "commit"]), "The operator's dial. Default: propose."),
+        setting("contract", Shape::Object(&CONTRACT), "Box 0: what is to be reached, and who says so.").or_null(),
+        setting("budget", Shape::Object(&BUDGET), "The governor's limits over the whole life of the goal; a breach halts.").or_null(),
+        setting("max_attempts", ATTEMPTS, "Failed verifies before a task is quarantined. Default: 3."),
+        setting("tick_seconds", Shape::Pause, "Pause between attempts. Default: 1."),
+        setting("worker_timeout_seconds", Shape::Seconds, "Wall limit of one worker; null: none. Default: 7200.").or_null(),
+        setting("worker_idle_seconds", Shape::Seconds, "Stop a worker that wrote nothing for so long. Default: none.").or_null(),
+        setting("verify_timeout_seconds", Shape::Seconds, "Wall limit of one verify; null: none. Default: 3600.").or_null(),
+        setting("isolation", Shape::OneOf(&["in_place"]), "Where the worker works; this version knows one place."),
+        setting("env_pass", Shape::EnvNames, "Names of variables (`*` matches any run of characters) to let through that are otherwise taken out of the environment of worker and verifier.").or_null(),
+        setting("sandbox", Shape::OneOf(&["off"]), "This version has no sandbox."),
+        setting("max_parallel", Shape::Whole { least: 1, most: 1 }, "This version does one task at a time."),
+        setting("deployment_id", Shape::Name, "Carried by every record. Default: derived from the goal's name.").or_null(),
+        setting("tasks", Shape::Objects(&TASK), "The tasks; their order and `after` are the only order.").required(),
         later("sandbox_write", "a sandbox"),
         later("agent", "presets of known agents"),
         later("audit_sink", "copies of governance records"),
@@ -94,70 +188,173 @@ pub(super) static GOAL: Level = Level {
         later("principal", "signed records"),
         later("verifier", "signed records"),
         later("alerts", "channels for alerts"),
-        progress("runs"),
-        progress("wall_seconds_used"),
-        progress("last_success_at"),
-        Key { name: "checkpoint", role: Role::Progress, level: Some(&CHECKPOINT) },
+        progress("runs", NATURAL, "Workers started."),
+        progress("wall_seconds_used", Shape::Pause, "Time with the driver up."),
+        progress("last_success_at", Shape::AnyMoment, "When a task last passed."),
+        progress("checkpoint", Shape::Object(&CHECKPOINT), "The log record that the progress was folded from."),
     ],
 };
 
 pub(super) static CONTRACT: Level = Level {
     name: "contract",
     keys: &[
-        setting("definition_of_done"),
-        setting("constraints"),
-        setting("owner"),
-        setting("verification_requirements"),
-        setting("acceptance_tests"),
-        setting("immutable"),
-        setting("autonomy_ceiling"),
-        setting("irreversible_min_trust"),
-        setting("proposed_by"),
-        setting("ratified_by"),
-        setting("expires"),
-        holding("revoked", &REVOKED),
+        setting(
+            "definition_of_done",
+            Shape::Prose,
+            "When the goal is reached, for people and workers.",
+        )
+        .or_null(),
+        setting(
+            "constraints",
+            Shape::Prose,
+            "What must hold on the way, for people and workers.",
+        )
+        .or_null(),
+        setting("owner", Shape::Prose, "Whose goal it is.").or_null(),
+        setting(
+            "verification_requirements",
+            Shape::Prose,
+            "What a verification must show, for people and workers.",
+        )
+        .or_null(),
+        setting(
+            "acceptance_tests",
+            Shape::Texts,
+            "Names or paths of the tests that decide.",
+        )
+        .or_null(),
+        setting(
+            "immutable",
+            Shape::ContractFields,
+            "Fields of the contract that are frozen by its digest.",
+        )
+        .or_null(),
+        setting(
+            "autonomy_ceiling",
+            Shape::Whole { least: 0, most: 5 },
+            "0: propose only; 1 and up: commit allowed.",
+        )
+        .or_null(),
+        setting(
+            "irreversible_min_trust",
+            COUNT,
+            "The ceiling that an irreversible action needs; absent: none is enough.",
+        )
+        .or_null(),
+        setting("proposed_by", Shape::Text, "Who wrote the target.").or_null(),
+        setting(
+            "ratified_by",
+            Shape::Text,
+            "Who ratified it; someone else than who proposed it.",
+        )
+        .or_null(),
+        setting(
+            "expires",
+            Shape::Moment,
+            "An expired contract is not ratified any more.",
+        )
+        .or_null(),
+        setting(
+            "revoked",
+            Shape::Object(&REVOKED),
+            "A revoked contract is not ratified any more.",
+        )
+        .or_null(),
         later("scope", "a limit on the paths that a worker may change"),
         later("require_receipt", "signed ratification"),
         later("receipt", "signed ratification"),
     ],
 };
 
-pub(super) static REVOKED: Level =
-    Level { name: "contract.revoked", keys: &[setting("by"), setting("at"), setting("reason")] };
+pub(super) static REVOKED: Level = Level {
+    name: "contract.revoked",
+    keys: &[
+        setting("by", Shape::Words, "Who revoked it.").required(),
+        setting("at", Shape::Moment, "When.").required(),
+        setting("reason", Shape::Text, "Why.").or_null(),
+    ],
+};
 
 pub(super) static BUDGET: Level = Level {
     name: "budget",
     keys: &[
-        setting("max_worker_runs"),
-        setting("max_wall_seconds"),
-        setting("max_tokens"),
-        setting("max_usd"),
-        setting("max_output_bytes"),
+        setting("max_worker_runs", COUNT, "Workers started.").or_null(),
+        setting("max_wall_seconds", Shape::Seconds, "Seconds with the driver up.").or_null(),
+        setting("max_tokens", COUNT, "Tokens that workers report.").or_null(),
+        setting(
+            "max_usd",
+            Shape::Usd,
+            "US dollars that workers report, to the millionth.",
+        )
+        .or_null(),
+        setting(
+            "max_output_bytes",
+            COUNT,
+            "Bytes that workers write to their output.",
+        )
+        .or_null(),
     ],
 };
 
 pub(super) static TASK: Level = Level {
     name: "a task",
     keys: &[
-        setting("id"),
-        setting("goal"),
-        setting("reversible"),
-        setting("after"),
-        setting("worker_cmd"),
-        setting("verify_cmd"),
-        setting("max_attempts"),
-        setting("worker_timeout_seconds"),
+        setting("id", Shape::TaskId, "Unique in the goal.").required(),
+        setting(
+            "goal",
+            Shape::Words,
+            "What to do, in your words. Data, never syntax.",
+        )
+        .required(),
+        setting(
+            "reversible",
+            Shape::Flag,
+            "Whether what the task does can be undone. Default: false.",
+        ),
+        setting(
+            "after",
+            Shape::TaskIds,
+            "Ids of the tasks that must be done before.",
+        )
+        .or_null(),
+        setting("worker_cmd", Shape::Command, "In place of the goal's.").or_null(),
+        setting(
+            "verify_cmd",
+            Shape::MaybeCommand,
+            "In place of the goal's; null or blank: the goal's.",
+        )
+        .or_null(),
+        setting("max_attempts", ATTEMPTS, "In place of the goal's."),
+        setting(
+            "worker_timeout_seconds",
+            Shape::Seconds,
+            "In place of the goal's; null: no limit.",
+        )
+        .or_null(),
         later("scope", "a limit on the paths that a worker may change"),
         later("immutable", "protected paths"),
-        progress("status"),
-        progress("attempts"),
-        progress("started"),
-        progress("done"),
-        progress("reason"),
-        progress("verify_tail"),
-        progress("commit"),
+        progress(
+            "status",
+            Shape::OneOf(&["pending", "running", "done", "blocked"]),
+            "How far it is. Default: pending. While the driver is stopped, a task may be set back to it.",
+        ),
+        progress("attempts", NATURAL, "Attempts begun."),
+        progress("started", Shape::AnyMoment, "When the last attempt began."),
+        progress("done", Shape::AnyMoment, "When it passed."),
+        progress("reason", Shape::Text, "Why it is blocked."),
+        progress(
+            "verify_tail",
+            Shape::Text,
+            "The end of what the last failed verify wrote.",
+        ),
+        progress("commit", Shape::Text, "The commit that holds it."),
     ],
 };
 
-pub(super) static CHECKPOINT: Level =
-    Level { name: "checkpoint", keys: &[setting("seq"), setting("hash")] };
+pub(super) static CHECKPOINT: Level = Level {
+    name: "checkpoint",
+    keys: &[
+        setting("seq", NATURAL, "Number of the record.").required(),
+        setting("hash", Shape::Digest, "Hash of the record.").required(),
+    ],
+};

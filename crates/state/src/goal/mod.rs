@@ -10,6 +10,7 @@ mod keys;
 mod node;
 mod progress;
 mod read;
+mod report;
 mod rewrite;
 mod schema;
 mod tasks;

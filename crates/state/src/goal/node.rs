@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::error::shown;
 use super::keys::{self, Level, Role};
+use super::report::{Finding, Report, later, nearest, unknown_key};
 use super::text::Step;
 use crate::time::Timestamp;
 
@@ -14,49 +15,7 @@ use crate::time::Timestamp;
 pub(super) const WHOLE_MAX: u64 = (1 << 53) - 1;
 
 /// Ten years in seconds: longer limits are slips, and sums of two must not overflow.
-const SECONDS_MAX: f64 = 315_360_000.0;
-
-/// The problems that are kept; a file of 100,000 bad tasks is told by its first ones.
-const KEPT: usize = 20;
-
-/// One thing wrong, by the way to it.
-#[derive(Debug)]
-pub(super) struct Finding {
-    pub(super) steps: Vec<Step>,
-    /// Whether the key is to be pointed at, not its value.
-    pub(super) on_key: bool,
-    pub(super) message: String,
-    pub(super) help: Option<String>,
-}
-
-/// What was found so far.
-#[derive(Debug, Default)]
-pub(super) struct Report {
-    findings: Vec<Finding>,
-    uncounted: usize,
-}
-
-impl Report {
-    pub(super) fn is_empty(&self) -> bool {
-        self.findings.is_empty()
-    }
-
-    pub(super) fn uncounted(&self) -> usize {
-        self.uncounted
-    }
-
-    pub(super) fn into_findings(self) -> Vec<Finding> {
-        self.findings
-    }
-
-    fn add(&mut self, finding: impl FnOnce() -> Finding) {
-        if self.findings.len() < KEPT {
-            self.findings.push(finding());
-        } else {
-            self.uncounted += 1;
-        }
-    }
-}
+pub(super) const SECONDS_MAX: u64 = 315_360_000;
 
 /// The way from the document to a value, kept on the stack: only a problem pays for it.
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +47,10 @@ pub(super) struct Node<'v, 'w> {
 
 impl<'v, 'w> Node<'v, 'w> {
     pub(super) fn root(value: &'v Value) -> Self {
-        Self { value, way: Way::Root }
+        Self {
+            value,
+            way: Way::Root,
+        }
     }
 
     pub(super) fn is_null(&self) -> bool {
@@ -105,7 +67,12 @@ impl<'v, 'w> Node<'v, 'w> {
 
     /// Reports a problem with this value.
     pub(super) fn wrong(&self, report: &mut Report, message: impl Into<String>, help: Option<String>) {
-        report.add(|| Finding { steps: self.way.steps(), on_key: false, message: message.into(), help });
+        report.add(|| Finding {
+            steps: self.way.steps(),
+            on_key: false,
+            message: message.into(),
+            help,
+        });
     }
 
     fn mistaken(&self, report: &mut Report, expected: &str) {
@@ -158,7 +125,11 @@ impl<'v, 'w> Node<'v, 'w> {
             return None;
         }
         if text.len() > max {
-            self.wrong(report, format!("it has {} bytes; at most {max} are allowed", text.len()), None);
+            self.wrong(
+                report,
+                format!("it has {} bytes; at most {max} are allowed", text.len()),
+                None,
+            );
             return None;
         }
         Some(text)
@@ -169,9 +140,10 @@ impl<'v, 'w> Node<'v, 'w> {
         let text = self.text(report)?;
         let found = words.iter().find(|word| **word == text);
         if found.is_none() {
-            let all = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
+            let all = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>();
             let help = nearest(text, words.iter().copied()).map(|word| format!("did you mean `{word}`?"));
-            self.wrong(report, format!("expected {all}, found `{}`", shown(text)), help);
+            let message = format!("expected one of {}, found `{}`", all.join(", "), shown(text));
+            self.wrong(report, message, help);
         }
         found.copied()
     }
@@ -195,17 +167,22 @@ impl<'v, 'w> Node<'v, 'w> {
     /// A whole number in a range; `3.0` is one too, as in JSON Schema.
     pub(super) fn whole(&self, range: RangeInclusive<u64>, report: &mut Report) -> Option<u64> {
         let number = self.number(report)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a whole double from 0 to 2^53 is cut nowhere"
-        )]
-        let whole = (number.fract() == 0.0 && (0.0..=9_007_199_254_740_991.0).contains(&number)).then_some(number as u64);
+        // A whole double from 0 to 2^53 is cut nowhere.
+        let whole = (number.fract() == 0.0 && (0.0..=9_007_199_254_740_991.0).contains(&number))
+            .then_some(number as u64);
         let found = whole.filter(|whole| range.contains(whole));
         if found.is_none() {
             let (least, most) = range.into_inner();
-            let range = if most == WHOLE_MAX { format!("of at least {least}") } else { format!("from {least} to {most}") };
-            self.wrong(report, format!("expected a whole number {range}, found {}", self.value), None);
+            let range = if most == WHOLE_MAX {
+                format!("of at least {least}")
+            } else {
+                format!("from {least} to {most}")
+            };
+            self.wrong(
+                report,
+                format!("expected a whole number {range}, found {}", self.value),
+                None,
+            );
         }
         found
     }
@@ -213,14 +190,28 @@ impl<'v, 'w> Node<'v, 'w> {
     /// Seconds, kept in milliseconds: at least `least` of them.
     pub(super) fn seconds(&self, least: Duration, report: &mut Report) -> Option<Duration> {
         let seconds = self.number(report)?;
-        if seconds > SECONDS_MAX {
-            self.wrong(report, format!("{} seconds are more than ten years", self.value), None);
+        if seconds > SECONDS_MAX as f64 {
+            self.wrong(
+                report,
+                format!("{} seconds are more than ten years", self.value),
+                None,
+            );
             return None;
         }
-        let found = millis(seconds).map(Duration::from_millis).filter(|duration| *duration >= least);
+        let found = millis(seconds)
+            .map(Duration::from_millis)
+            .filter(|duration| *duration >= least);
         if found.is_none() {
-            let range = if least.is_zero() { "0 or more".to_owned() } else { format!("at least {}", least.as_secs_f64()) };
-            self.wrong(report, format!("expected a number of seconds, {range}, found {}", self.value), None);
+            let range = if least.is_zero() {
+                "0 or more".to_owned()
+            } else {
+                format!("at least {}", least.as_secs_f64())
+            };
+            self.wrong(
+                report,
+                format!("expected a number of seconds, {range}, found {}", self.value),
+                None,
+            );
         }
         found
     }
@@ -228,7 +219,9 @@ impl<'v, 'w> Node<'v, 'w> {
     /// A moment as RFC 3339 has it, in any offset.
     pub(super) fn moment(&self, report: &mut Report) -> Option<Timestamp> {
         let text = self.text(report)?;
-        let parsed = is_rfc3339(text).then(|| text.parse::<jiff::Timestamp>().ok()).flatten();
+        let parsed = is_rfc3339(text)
+            .then(|| text.parse::<jiff::Timestamp>().ok())
+            .flatten();
         if parsed.is_none() {
             let help = Some("write one like `2026-11-22T10:00:00Z`".to_owned());
             self.wrong(report, format!("`{}` is not an RFC 3339 time", shown(text)), help);
@@ -237,18 +230,27 @@ impl<'v, 'w> Node<'v, 'w> {
     }
 
     /// The items of a list.
-    pub(super) fn items<'x>(&'x self, report: &mut Report) -> Option<impl ExactSizeIterator<Item = Node<'v, 'x>> + use<'v, 'x>> {
+    pub(super) fn items<'x>(
+        &'x self,
+        report: &mut Report,
+    ) -> Option<impl ExactSizeIterator<Item = Node<'v, 'x>> + use<'v, 'x>> {
         let Some(items) = self.value.as_array() else {
             self.mistaken(report, "a list");
             return None;
         };
         let way: &'x Way<'x> = &self.way;
-        Some(items.iter().enumerate().map(move |(index, value)| Node { value, way: Way::Index(way, index) }))
+        Some(items.iter().enumerate().map(move |(index, value)| Node {
+            value,
+            way: Way::Index(way, index),
+        }))
     }
 
     /// The value of a key, where this is an object that has it.
     pub(super) fn member<'x>(&'x self, name: &'x str) -> Option<Node<'v, 'x>> {
-        self.value.get(name).map(|value| Node { value, way: Way::Key(&self.way, name) })
+        self.value.get(name).map(|value| Node {
+            value,
+            way: Way::Key(&self.way, name),
+        })
     }
 
     /// The members of an object of this kind; keys that it may not have are reported.
@@ -284,58 +286,56 @@ impl<'v> Fields<'v, '_> {
     pub(super) fn required<'x>(&'x self, name: &'x str, report: &mut Report) -> Option<Node<'v, 'x>> {
         let found = self.present(name);
         if found.is_none() {
-            self.node.wrong(report, format!("the key `{name}` is missing"), None);
+            self.node
+                .wrong(report, format!("the key `{name}` is missing"), None);
         }
         found
     }
 
     fn check_key(&self, name: &str, level: &'static Level, report: &mut Report) {
-        let (message, help) = match level.key(name).map(|key| key.role) {
-            Some(Role::Setting | Role::Progress) => return,
-            None if keys::is_note(name) => return,
-            Some(Role::Later(feature)) => later(feature),
-            None => (format!("`{}` is no key of {}", shown(name), level.name), Some(unknown_key(name, level))),
-        };
-        let steps = || Way::Key(&self.node.way, name).steps();
-        report.add(|| Finding { steps: steps(), on_key: true, message, help });
+        let role = level.key(name).map(|key| key.role);
+        if matches!(role, Some(Role::Setting | Role::Progress)) || keys::is_note(name) {
+            return;
+        }
+        report.add(|| {
+            let (message, help) = match role {
+                Some(Role::Later(feature)) => later(feature),
+                _ => (
+                    format!("`{}` is no key of {}", shown(name), level.name),
+                    Some(unknown_key(name, level)),
+                ),
+            };
+            Finding {
+                steps: Way::Key(&self.node.way, name).steps(),
+                on_key: true,
+                message,
+                help,
+            }
+        });
     }
-}
-
-/// Message and help for what is asked of a feature that this version does not have.
-pub(super) fn later(feature: &str) -> (String, Option<String>) {
-    let help = "remove it: a rule that is not enforced must not look as if it were";
-    (format!("this version does not have {feature}; a later one will"), Some(help.to_owned()))
-}
-
-fn unknown_key(name: &str, level: &Level) -> String {
-    if let Some(home) = keys::LEVELS.iter().find(|other| other.settings().any(|key| key == name)) {
-        return format!("it is a key of {}", home.name);
-    }
-    match nearest(name, level.settings()) {
-        Some(key) => format!("did you mean `{key}`?"),
-        None => format!("its keys are {}", level.settings().collect::<Vec<_>>().join(", ")),
-    }
-}
-
-/// The word most like `text`, where one is like it at all.
-pub(super) fn nearest<'a>(text: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let plain = |word: &str| word.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-    let asked = plain(text.get(..64).unwrap_or(text));
-    let ranked = words.map(|word| (strsim::jaro_winkler(&asked, &plain(word)), word));
-    let best = ranked.max_by(|(one, _), (other, _)| one.total_cmp(other));
-    best.filter(|(likeness, _)| *likeness >= 0.78).map(|(_, word)| word)
 }
 
 /// Seconds in whole milliseconds, rounded; `None` below nothing.
 pub(super) fn millis(seconds: f64) -> Option<u64> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is wanted")]
+    // `as` saturates, which is what is wanted.
     (seconds >= 0.0).then(|| (seconds * 1000.0).round() as u64)
 }
 
 /// The shape of RFC 3339 §5.6 `date-time`, which is narrower than what jiff reads.
 fn is_rfc3339(text: &str) -> bool {
-    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c.to_ascii_uppercase() }).collect();
-    let Some(rest) = shape.strip_prefix("0000-00-00T00:00:00") else { return false };
+    let shape: String = text
+        .chars()
+        .map(|c| {
+            if c.is_ascii_digit() {
+                '0'
+            } else {
+                c.to_ascii_uppercase()
+            }
+        })
+        .collect();
+    let Some(rest) = shape.strip_prefix("0000-00-00T00:00:00") else {
+        return false;
+    };
     let offset = match rest.strip_prefix(".0") {
         Some(fraction) => fraction.trim_start_matches('0'),
         None => rest,

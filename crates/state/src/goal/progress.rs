@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::Status;
 use super::keys;
-use super::node::{Fields, Node, Report, WHOLE_MAX, millis};
+use super::node::{Fields, Node, WHOLE_MAX, millis};
+use super::report::Report;
 use crate::id::Digest;
 use crate::time::Timestamp;
 
@@ -58,14 +59,19 @@ pub(super) fn read_top(fields: &Fields<'_, '_>, report: &mut Report) -> Progress
         runs: whole(fields, "runs", report),
         wall_used: Duration::from_millis(read_seconds(fields, report).unwrap_or(0)),
         last_success_at: moment(fields, "last_success_at", report),
-        checkpoint: fields.optional("checkpoint").and_then(|node| read_checkpoint(node, report)),
+        checkpoint: fields
+            .optional("checkpoint")
+            .and_then(|node| read_checkpoint(node, report)),
     }
 }
 
 /// Reads the progress of one task.
 pub(super) fn read_task(fields: &Fields<'_, '_>, report: &mut Report) -> TaskProgress {
     TaskProgress {
-        status: fields.optional("status").and_then(|node| read_status(&node, report)).unwrap_or_default(),
+        status: fields
+            .optional("status")
+            .and_then(|node| read_status(&node, report))
+            .unwrap_or_default(),
         attempts: whole(fields, "attempts", report),
         started: moment(fields, "started", report),
         done: moment(fields, "done", report),
@@ -76,22 +82,30 @@ pub(super) fn read_task(fields: &Fields<'_, '_>, report: &mut Report) -> TaskPro
 }
 
 fn read_status(node: &Node<'_, '_>, report: &mut Report) -> Option<Status> {
-    Some(match node.word(&["pending", "running", "done", "blocked"], report)? {
-        "running" => Status::Running,
-        "done" => Status::Done,
-        "blocked" => Status::Blocked,
-        _ => Status::Pending,
-    })
+    Some(
+        match node.word(&["pending", "running", "done", "blocked"], report)? {
+            "running" => Status::Running,
+            "done" => Status::Done,
+            "blocked" => Status::Blocked,
+            _ => Status::Pending,
+        },
+    )
 }
 
 fn read_checkpoint(node: Node<'_, '_>, report: &mut Report) -> Option<Checkpoint> {
     let fields = node.fields(&keys::CHECKPOINT, report)?;
-    let seq = fields.required("seq", report).and_then(|seq| seq.whole(0..=WHOLE_MAX, report));
+    let seq = fields
+        .required("seq", report)
+        .and_then(|seq| seq.whole(0..=WHOLE_MAX, report));
     let hash = fields.required("hash", report).and_then(|hash| {
         let read = Digest::new(hash.text(report)?);
-        read.map_err(|error| hash.wrong(report, error.to_string(), None)).ok()
+        read.map_err(|error| hash.wrong(report, error.to_string(), None))
+            .ok()
     });
-    Some(Checkpoint { seq: seq?, hash: hash? })
+    Some(Checkpoint {
+        seq: seq?,
+        hash: hash?,
+    })
 }
 
 fn read_seconds(fields: &Fields<'_, '_>, report: &mut Report) -> Option<u64> {
@@ -104,7 +118,10 @@ fn read_seconds(fields: &Fields<'_, '_>, report: &mut Report) -> Option<u64> {
 }
 
 fn whole(fields: &Fields<'_, '_>, name: &str, report: &mut Report) -> u64 {
-    fields.optional(name).and_then(|node| node.whole(0..=WHOLE_MAX, report)).unwrap_or(0)
+    fields
+        .optional(name)
+        .and_then(|node| node.whole(0..=WHOLE_MAX, report))
+        .unwrap_or(0)
 }
 
 /// A text of the driver's own; a NUL in the end of a verifier's output is no mistake of the operator's.
@@ -119,8 +136,9 @@ fn moment(fields: &Fields<'_, '_>, name: &str, report: &mut Report) -> Option<Ti
     if node.is_text() {
         return read_time(node.raw_text(report)?);
     }
-    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and the moment is clamped")]
-    node.number(report).map(|seconds| Timestamp::from_millis((seconds * 1000.0).round() as i64))
+    // `as` saturates, and the moment is clamped.
+    node.number(report)
+        .map(|seconds| Timestamp::from_millis((seconds * 1000.0).round() as i64))
 }
 
 fn read_time(text: &str) -> Option<Timestamp> {
@@ -128,5 +146,6 @@ fn read_time(text: &str) -> Option<Timestamp> {
         let local: jiff::civil::DateTime = text.parse()?;
         jiff::tz::TimeZone::UTC.to_timestamp(local)
     });
-    read.ok().map(|moment| Timestamp::from_millis(moment.as_millisecond()))
+    read.ok()
+        .map(|moment| Timestamp::from_millis(moment.as_millisecond()))
 }

@@ -7,8 +7,9 @@ use super::contract::{read_budget, read_contract};
 use super::error::shown;
 use super::file::Place;
 use super::keys;
-use super::node::{Fields, Node, Report, later};
+use super::node::{Fields, Node};
 use super::progress::{self, Progress};
+use super::report::{Report, later};
 use super::tasks::read_tasks;
 use super::{CommandLine, Goal, Mode};
 use crate::canonical::digest_of;
@@ -39,23 +40,43 @@ pub(super) enum Wanted {
 }
 
 /// Reads a document whose snapshot has this digest. Everything in the result was checked where nothing was reported.
-pub(super) fn read(document: Node<'_, '_>, digest: Digest, repo: Repo<'_>, report: &mut Report) -> Option<(Goal, Progress)> {
+pub(super) fn read(
+    document: Node<'_, '_>,
+    digest: Digest,
+    repo: Repo<'_>,
+    report: &mut Report,
+) -> Option<(Goal, Progress)> {
     let fields = document.fields(&keys::GOAL, report)?;
     check_absent_features(&fields, report);
     let mut progress = progress::read_top(&fields, report);
     let name = name(&fields, report);
-    let repo = fields.required("repo", report).and_then(|node| read_repo(&node, repo, report));
+    let repo = fields
+        .required("repo", report)
+        .and_then(|node| read_repo(&node, repo, report));
     let worker_cmd = fields.required("worker_cmd", report);
     let worker_cmd = worker_cmd.and_then(|node| read_command(&node, Wanted::Always, report));
     let verify_cmd = fields.optional("verify_cmd");
     let verify_cmd = verify_cmd.and_then(|node| read_command(&node, Wanted::UnlessBlank, report));
-    let contract = fields.optional("contract").and_then(|node| read_contract(node, report));
-    let budget = fields.optional("budget").and_then(|node| read_budget(node, report)).unwrap_or_default();
-    let max_attempts = fields.present("max_attempts").and_then(|node| node.whole(1..=100, report));
-    let tick = fields.present("tick_seconds").and_then(|node| node.seconds(Duration::ZERO, report));
-    let idle = fields.optional("worker_idle_seconds").and_then(|node| node.seconds(SHORTEST, report));
+    let contract = fields
+        .optional("contract")
+        .and_then(|node| read_contract(node, report));
+    let budget = fields
+        .optional("budget")
+        .and_then(|node| read_budget(node, report))
+        .unwrap_or_default();
+    let max_attempts = fields
+        .present("max_attempts")
+        .and_then(|node| node.whole(1..=100, report));
+    let tick = fields
+        .present("tick_seconds")
+        .and_then(|node| node.seconds(Duration::ZERO, report));
+    let idle = fields
+        .optional("worker_idle_seconds")
+        .and_then(|node| node.seconds(SHORTEST, report));
     let deployment_id = deployment_id(&fields, name, report);
-    let tasks = fields.required("tasks", report).and_then(|node| read_tasks(name, &node, report));
+    let tasks = fields
+        .required("tasks", report)
+        .and_then(|node| read_tasks(name, &node, report));
     let (tasks, by_task) = tasks?.into_iter().unzip();
     progress.tasks = by_task;
     let goal = Goal {
@@ -66,7 +87,9 @@ pub(super) fn read(document: Node<'_, '_>, digest: Digest, repo: Repo<'_>, repor
         mode: read_mode(&fields, report),
         contract,
         budget,
-        max_attempts: max_attempts.and_then(|count| u32::try_from(count).ok()).unwrap_or(3),
+        max_attempts: max_attempts
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or(3),
         tick: tick.unwrap_or(Duration::from_secs(1)),
         worker_timeout: limit(&fields, "worker_timeout_seconds", 7200, report),
         worker_idle: idle,
@@ -82,12 +105,20 @@ pub(super) fn read(document: Node<'_, '_>, digest: Digest, repo: Repo<'_>, repor
 /// Reads a command. A blank text that is not [`Wanted::Always`] is no command and no mistake.
 pub(super) fn read_command(node: &Node<'_, '_>, wanted: Wanted, report: &mut Report) -> Option<CommandLine> {
     if !node.is_list() {
-        let text = if wanted == Wanted::Always { node.words(report) } else { node.text(report) }?;
+        let text = if wanted == Wanted::Always {
+            node.words(report)
+        } else {
+            node.text(report)
+        }?;
         return (!text.trim().is_empty()).then(|| CommandLine::Shell(text.to_owned()));
     }
     let mut argv = Vec::new();
     for item in node.items(report)? {
-        let argument = if argv.is_empty() { item.words(report) } else { item.text(report) };
+        let argument = if argv.is_empty() {
+            item.words(report)
+        } else {
+            item.text(report)
+        };
         argv.push(argument?.to_owned());
     }
     if argv.is_empty() {
@@ -98,12 +129,21 @@ pub(super) fn read_command(node: &Node<'_, '_>, wanted: Wanted, report: &mut Rep
 }
 
 fn name<'v>(fields: &Fields<'v, '_>, report: &mut Report) -> &'v str {
-    fields.present("goal").and_then(|node| node.name(NAME_MAX, report)).unwrap_or("goal")
+    fields
+        .present("goal")
+        .and_then(|node| node.name(NAME_MAX, report))
+        .unwrap_or("goal")
 }
 
 fn read_mode(fields: &Fields<'_, '_>, report: &mut Report) -> Mode {
-    let word = fields.present("mode").and_then(|node| node.word(&["propose", "commit"], report));
-    if word == Some("commit") { Mode::Commit } else { Mode::Propose }
+    let word = fields
+        .present("mode")
+        .and_then(|node| node.word(&["propose", "commit"], report));
+    if word == Some("commit") {
+        Mode::Commit
+    } else {
+        Mode::Propose
+    }
 }
 
 /// A limit that `null` lifts.
@@ -116,10 +156,14 @@ fn limit(fields: &Fields<'_, '_>, name: &str, default: u64, report: &mut Report)
 }
 
 fn read_env_pass(fields: &Fields<'_, '_>, report: &mut Report) -> Vec<String> {
-    let Some(node) = fields.optional("env_pass") else { return Vec::new() };
+    let Some(node) = fields.optional("env_pass") else {
+        return Vec::new();
+    };
     let mut names = Vec::new();
     for item in node.items(report).into_iter().flatten() {
-        let Some(name) = item.name(NAME_MAX, report) else { continue };
+        let Some(name) = item.name(NAME_MAX, report) else {
+            continue;
+        };
         if name.contains('=') {
             item.wrong(report, "the name of a variable holds no `=`", None);
         }
@@ -135,13 +179,20 @@ fn check_absent_features(fields: &Fields<'_, '_>, report: &mut Report) {
         ("sandbox", &["off", "auto", "required"], "a sandbox"),
     ];
     for (name, words, feature) in WORDS {
-        let Some(node) = fields.present(name) else { continue };
-        if node.word(words, report).is_some_and(|word| words.first() != Some(&word)) {
+        let Some(node) = fields.present(name) else {
+            continue;
+        };
+        if node
+            .word(words, report)
+            .is_some_and(|word| words.first() != Some(&word))
+        {
             let (message, help) = later(feature);
             node.wrong(report, message, help);
         }
     }
-    let Some(node) = fields.present("max_parallel") else { return };
+    let Some(node) = fields.present("max_parallel") else {
+        return;
+    };
     if node.whole(1..=64, report).is_some_and(|count| count != 1) {
         let (message, help) = later("parallel tasks");
         node.wrong(report, message, help);
@@ -155,7 +206,9 @@ fn deployment_id(fields: &Fields<'_, '_>, name: &str, report: &mut Report) -> Op
         return node.name(NAME_MAX, report).map(str::to_owned);
     }
     let digest = digest_of(&["", name]);
-    let digest = digest.map_err(|error| fields.node.wrong(report, error.to_string(), None)).ok()?;
+    let digest = digest
+        .map_err(|error| fields.node.wrong(report, error.to_string(), None))
+        .ok()?;
     Some(digest.to_string().chars().take(32).collect())
 }
 
@@ -169,18 +222,33 @@ fn read_repo(node: &Node<'_, '_>, repo: Repo<'_>, report: &mut Report) -> Option
     let path = place.folder.join(&written);
     let found = (place.folder_at)(&path);
     // The original took the path from the current directory: a file that was run from elsewhere may mean that one.
-    let elsewhere = if written.is_relative() { place.cwd.as_ref().map(|cwd| cwd.join(&written)) } else { None };
-    let elsewhere = elsewhere.filter(|other| (place.folder_at)(other).is_some_and(|folder| found.as_ref() != Some(&folder)));
+    let elsewhere = if written.is_relative() {
+        place.cwd.as_ref().map(|cwd| cwd.join(&written))
+    } else {
+        None
+    };
+    let elsewhere = elsewhere
+        .filter(|other| (place.folder_at)(other).is_some_and(|folder| found.as_ref() != Some(&folder)));
     match (found, elsewhere) {
         (Some(found), None) => Some(found),
         (Some(_), Some(other)) => {
-            let message = format!("`{}` could be {} or {}", shown(text), path.display(), other.display());
+            let message = format!(
+                "`{}` could be {} or {}",
+                shown(text),
+                path.display(),
+                other.display()
+            );
             let help = "the first is from the folder of goal.json, the second from the current directory: write the whole path";
             node.wrong(report, message, Some(help.to_owned()));
             None
         }
         (None, other) => {
-            let help = other.map(|other| format!("paths are taken from the folder of goal.json; there is {}", other.display()));
+            let help = other.map(|other| {
+                format!(
+                    "paths are taken from the folder of goal.json; there is {}",
+                    other.display()
+                )
+            });
             node.wrong(report, format!("there is no folder {}", path.display()), help);
             None
         }
@@ -194,15 +262,28 @@ fn expand_home(node: &Node<'_, '_>, text: &str, place: &Place<'_>, report: &mut 
         Some(rest) => match rest.strip_prefix('/') {
             Some(rest) => rest.trim_start_matches('/'),
             None => {
-                let help = format!("write the whole path, or `./{}` for a folder of that name", shown(text));
+                let help = format!(
+                    "write the whole path, or `./{}` for a folder of that name",
+                    shown(text)
+                );
                 node.wrong(report, "`~` stands for your own home folder alone", Some(help));
                 return None;
             }
         },
     };
-    let home = place.home.as_ref().map(|home| if rest.is_empty() { home.clone() } else { home.join(rest) });
+    let home = place.home.as_ref().map(|home| {
+        if rest.is_empty() {
+            home.clone()
+        } else {
+            home.join(rest)
+        }
+    });
     if home.is_none() {
-        node.wrong(report, "there is no home folder for `~`", Some("set HOME, or write the whole path".to_owned()));
+        node.wrong(
+            report,
+            "there is no home folder for `~`",
+            Some("set HOME, or write the whole path".to_owned()),
+        );
     }
     home
 }

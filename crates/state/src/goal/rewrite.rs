@@ -10,7 +10,10 @@ use super::text::{self, Entry};
 /// `progress` keep what they have.
 pub(super) fn with_progress(source: &str, progress: &Progress) -> String {
     let root = text::root(source);
-    let mut writer = Writer { source, out: String::with_capacity(source.len() + 128 * (progress.tasks.len() + 1)) };
+    let mut writer = Writer {
+        source,
+        out: String::with_capacity(source.len() + 128 * (progress.tasks.len() + 1)),
+    };
     writer.copy(0, root);
     let end = writer.object(root, &top(progress), Some(&progress.tasks));
     writer.copy(end, source.len());
@@ -24,7 +27,12 @@ pub(super) fn with_progress(source: &str, progress: &Progress) -> String {
 /// such list.
 pub(super) fn with_task(source: &str, task: &Value) -> Option<String> {
     let root = text::root(source);
-    let is_tasks = |entry: &Entry| entry.key.as_ref().is_some_and(|key| text::is(source, key, "tasks"));
+    let is_tasks = |entry: &Entry| {
+        entry
+            .key
+            .as_ref()
+            .is_some_and(|key| text::is(source, key, "tasks"))
+    };
     let list = text::entries(source, root).find(is_tasks)?.value;
     let mut from = list.start + 1;
     let mut gap = "";
@@ -40,10 +48,30 @@ pub(super) fn with_task(source: &str, task: &Value) -> Option<String> {
         let margin = gap.rsplit_once('\n').map_or("", |(_, margin)| margin);
         pretty.replace('\n', &format!("\n{margin}"))
     } else {
-        pretty.lines().map(str::trim_start).collect::<Vec<_>>().join(" ").replacen("{ ", "{", 1)
+        on_one_line(&pretty)
     };
-    let comma = if last.is_empty() || gap.contains(',') { "" } else { "," };
-    Some(format!("{}{comma}{gap}{item}{}", source.get(..from)?, source.get(from..)?))
+    let comma = match gap {
+        "" if !last.is_empty() => ", ",
+        _ if last.is_empty() || gap.contains(',') => "",
+        _ => ",",
+    };
+    Some(format!(
+        "{}{comma}{gap}{item}{}",
+        source.get(..from)?,
+        source.get(from..)?
+    ))
+}
+
+/// A pretty document on one line, as people write a short one.
+fn on_one_line(pretty: &str) -> String {
+    let mut line = String::with_capacity(pretty.len());
+    for part in pretty.lines().map(str::trim_start) {
+        if !line.is_empty() && !line.ends_with(['{', '[']) && !part.starts_with(['}', ']']) {
+            line.push(' ');
+        }
+        line.push_str(part);
+    }
+    line
 }
 
 /// What a progress key is to say.
@@ -59,7 +87,9 @@ enum Wanted {
 type Field = (&'static str, Wanted);
 
 fn top(progress: &Progress) -> [Field; 4] {
-    let checkpoint = progress.checkpoint.map(|at| json!({"seq": at.seq, "hash": at.hash}));
+    let checkpoint = progress
+        .checkpoint
+        .map(|at| json!({"seq": at.seq, "hash": at.hash}));
     [
         ("runs", number(progress.runs)),
         ("wall_seconds_used", seconds(progress.wall_used)),
@@ -87,7 +117,11 @@ fn of_task(progress: &TaskProgress) -> [Field; 7] {
 }
 
 fn number(number: u64) -> Wanted {
-    if number == 0 { Wanted::Usual(number.into()) } else { Wanted::Set(number.into()) }
+    if number == 0 {
+        Wanted::Usual(number.into())
+    } else {
+        Wanted::Set(number.into())
+    }
 }
 
 /// Milliseconds as a number of seconds, without a fraction where there is none.
@@ -96,7 +130,7 @@ fn seconds(duration: std::time::Duration) -> Wanted {
         return number(duration.as_secs());
     }
     // The division by a thousand is rounded to the nearest double, which prints as the three decimals that it came from.
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds stay below 2^53 for 285,000 years")]
+    // Milliseconds stay below 2^53 for 285,000 years.
     Wanted::Set((duration.as_millis() as f64 / 1000.0).into())
 }
 
@@ -131,7 +165,10 @@ impl Writer<'_> {
             from = entry.value.end;
             let known = fields.iter().position(|(name, _)| text::is(source, &key, name));
             let wanted = known.and_then(|known| {
-                written.get_mut(known).into_iter().for_each(|written| *written = true);
+                written
+                    .get_mut(known)
+                    .into_iter()
+                    .for_each(|written| *written = true);
                 fields.get(known).map(|(_, wanted)| wanted)
             });
             if matches!(wanted, Some(Wanted::Nothing)) {
@@ -153,7 +190,12 @@ impl Writer<'_> {
                 self.out.push_str(&format!("\"{name}\"{colon}{value}"));
             }
         }
-        let end = from + source.get(from..).unwrap_or_default().find('}').map_or(0, |close| close + 1);
+        let end = from
+            + source
+                .get(from..)
+                .unwrap_or_default()
+                .find('}')
+                .map_or(0, |close| close + 1);
         self.copy(from, end);
         end
     }

@@ -1,14 +1,15 @@
 //! Reading `tasks`: each by itself, then what holds between them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::Task;
 use super::error::shown;
 use super::keys;
-use super::node::{Fields, Node, Report, nearest};
+use super::node::{Fields, Node};
 use super::progress::{TaskProgress, read_task};
 use super::read::{Wanted, read_command};
+use super::report::{Report, nearest};
 use crate::canonical::digest_of;
 use crate::id::TaskId;
 
@@ -16,7 +17,11 @@ use crate::id::TaskId;
 const CYCLE_SHOWN: usize = 8;
 
 /// Reads the tasks of the goal with this name, in the file's order.
-pub(super) fn read_tasks(goal: &str, node: &Node<'_, '_>, report: &mut Report) -> Option<Vec<(Task, TaskProgress)>> {
+pub(super) fn read_tasks(
+    goal: &str,
+    node: &Node<'_, '_>,
+    report: &mut Report,
+) -> Option<Vec<(Task, TaskProgress)>> {
     let items = node.items(report)?;
     if items.len() == 0 {
         let help = "add a task, for example with `machine-driver task add`".to_owned();
@@ -62,19 +67,38 @@ fn read_one(
     let fields = item.fields(&keys::TASK, report)?;
     let progress = read_task(&fields, report);
     let id = read_id(&fields, position, by_id, report);
-    let text = fields.required("goal", report).and_then(|node| node.words(report));
-    let reversible = fields.present("reversible").is_some_and(|node| node.flag(report) == Some(true));
-    let after = fields.optional("after").map(|node| read_after(&node, by_id, report)).unwrap_or_default();
-    let mut command = |name, wanted| fields.optional(name).and_then(|node| read_command(&node, wanted, report));
+    let text = fields
+        .required("goal", report)
+        .and_then(|node| node.words(report));
+    let reversible = fields
+        .present("reversible")
+        .is_some_and(|node| node.flag(report) == Some(true));
+    let after = fields
+        .optional("after")
+        .map(|node| read_after(&node, by_id, report))
+        .unwrap_or_default();
+    let mut command = |name, wanted| {
+        fields
+            .optional(name)
+            .and_then(|node| read_command(&node, wanted, report))
+    };
     let worker_cmd = command("worker_cmd", Wanted::Always);
     let verify_cmd = command("verify_cmd", Wanted::UnlessBlank);
-    let max_attempts = fields.present("max_attempts").and_then(|node| node.whole(1..=100, report));
+    let max_attempts = fields
+        .present("max_attempts")
+        .and_then(|node| node.whole(1..=100, report));
     let worker_timeout = fields.present("worker_timeout_seconds").and_then(|node| {
-        if node.is_null() { Some(None) } else { node.seconds(Duration::from_millis(1), report).map(Some) }
+        if node.is_null() {
+            Some(None)
+        } else {
+            node.seconds(Duration::from_millis(1), report).map(Some)
+        }
     });
     let (id, text) = (id?, text?);
     let key = digest_of(&[goal, id.as_str(), text]);
-    let idempotency_key = key.map_err(|error| item.wrong(report, error.to_string(), None)).ok()?;
+    let idempotency_key = key
+        .map_err(|error| item.wrong(report, error.to_string(), None))
+        .ok()?;
     let task = Task {
         id,
         goal: text.to_owned(),
@@ -89,13 +113,24 @@ fn read_one(
     Some((task, progress))
 }
 
-fn read_id(fields: &Fields<'_, '_>, position: usize, by_id: &HashMap<&str, usize>, report: &mut Report) -> Option<TaskId> {
+fn read_id(
+    fields: &Fields<'_, '_>,
+    position: usize,
+    by_id: &HashMap<&str, usize>,
+    report: &mut Report,
+) -> Option<TaskId> {
     let node = fields.required("id", report)?;
     let text = node.raw_text(report)?;
-    let id = TaskId::new(text).map_err(|error| node.wrong(report, format!("`{}`: {error}", shown(text)), None)).ok()?;
+    let id = TaskId::new(text)
+        .map_err(|error| node.wrong(report, format!("`{}`: {error}", shown(text)), None))
+        .ok()?;
     match by_id.get(text) {
         Some(first) if *first != position => {
-            node.wrong(report, format!("the id `{id}` is that of tasks[{first}] already"), None);
+            node.wrong(
+                report,
+                format!("the id `{id}` is that of tasks[{first}] already"),
+                None,
+            );
             None
         }
         _ => Some(id),
@@ -105,10 +140,11 @@ fn read_id(fields: &Fields<'_, '_>, position: usize, by_id: &HashMap<&str, usize
 /// The positions of the tasks that are named, each once.
 fn read_after(node: &Node<'_, '_>, by_id: &HashMap<&str, usize>, report: &mut Report) -> Vec<usize> {
     let mut after = Vec::new();
+    let mut seen = HashSet::new();
     for item in node.items(report).into_iter().flatten() {
         let Some(id) = item.raw_text(report) else { continue };
         match by_id.get(id) {
-            Some(position) if after.contains(position) => {}
+            Some(position) if !seen.insert(*position) => {}
             Some(position) => after.push(*position),
             None => unknown_id(&item, id, by_id, report),
         }
@@ -117,12 +153,14 @@ fn read_after(node: &Node<'_, '_>, by_id: &HashMap<&str, usize>, report: &mut Re
 }
 
 fn unknown_id(item: &Node<'_, '_>, id: &str, by_id: &HashMap<&str, usize>, report: &mut Report) {
-    let message = format!("there is no task `{}`", shown(id));
-    // In the file's order, so that the same file always gets the same answer.
-    let mut ids: Vec<(usize, &str)> = by_id.iter().take(1000).map(|(id, position)| (*position, *id)).collect();
-    ids.sort_unstable();
-    let help = nearest(id, ids.into_iter().map(|(_, id)| id)).map(|near| format!("did you mean `{near}`?"));
-    item.wrong(report, message, help);
+    let ids = || {
+        // In the file's order, so that the same file always gets the same answer.
+        let mut ids: Vec<(usize, &str)> = by_id.iter().map(|(id, position)| (*position, *id)).collect();
+        ids.sort_unstable();
+        nearest(id, ids.into_iter().map(|(_, id)| id)).map(|near| format!("did you mean `{near}`?"))
+    };
+    let help = if report.is_full() { None } else { ids() };
+    item.wrong(report, format!("there is no task `{}`", shown(id)), help);
 }
 
 /// Reports a cycle in `after`. Tasks whose predecessors are all ordered are ordered one by one (Kahn); of those that
@@ -132,10 +170,15 @@ fn check_cycles(node: &Node<'_, '_>, tasks: &[(Task, TaskProgress)], report: &mu
     let mut followers: Vec<Vec<usize>> = vec![Vec::new(); tasks.len()];
     for (position, (task, _)) in tasks.iter().enumerate() {
         for before in &task.after {
-            followers.get_mut(*before).into_iter().for_each(|list| list.push(position));
+            followers
+                .get_mut(*before)
+                .into_iter()
+                .for_each(|list| list.push(position));
         }
     }
-    let mut ready: Vec<usize> = (0..tasks.len()).filter(|position| waiting.get(*position) == Some(&0)).collect();
+    let mut ready: Vec<usize> = (0..tasks.len())
+        .filter(|position| waiting.get(*position) == Some(&0))
+        .collect();
     while let Some(done) = ready.pop() {
         for follower in followers.get(done).into_iter().flatten() {
             if let Some(count) = waiting.get_mut(*follower) {
@@ -172,7 +215,13 @@ fn report_cycle(node: &Node<'_, '_>, tasks: &[(Task, TaskProgress)], cycle: &[us
         names.push("…");
     }
     names.extend(cycle.first().map(id));
-    let Some(item) = cycle.first().and_then(|first| node.items(report)?.nth(*first)) else { return };
+    let Some(item) = cycle.first().and_then(|first| node.items(report)?.nth(*first)) else {
+        return;
+    };
     let at = item.member("after").unwrap_or(item);
-    at.wrong(report, format!("these tasks wait for each other: {}", names.join(" -> ")), None);
+    at.wrong(
+        report,
+        format!("these tasks wait for each other: {}", names.join(" -> ")),
+        None,
+    );
 }

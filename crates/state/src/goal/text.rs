@@ -28,8 +28,16 @@ pub(super) fn root(text: &str) -> usize {
 /// The entries of the object or list that begins at byte `at`; none where neither begins there.
 pub(super) fn entries(text: &str, at: usize) -> Entries<'_> {
     let opening = text.as_bytes().get(at);
-    let at = if matches!(opening, Some(b'{' | b'[')) { at + 1 } else { text.len() };
-    Entries { text, at, keyed: opening == Some(&b'{') }
+    let at = if matches!(opening, Some(b'{' | b'[')) {
+        at + 1
+    } else {
+        text.len()
+    };
+    Entries {
+        text,
+        at,
+        keyed: opening == Some(&b'{'),
+    }
 }
 
 /// See [`entries`].
@@ -58,7 +66,10 @@ impl Iterator for Entries<'_> {
             at = space_end(bytes, colon + 1);
         }
         self.at = value_end(bytes, at);
-        Some(Entry { key, value: at..self.at })
+        Some(Entry {
+            key,
+            value: at..self.at,
+        })
     }
 }
 
@@ -84,7 +95,9 @@ pub(super) fn locate(text: &str, steps: &[Step], on_key: bool) -> Range<usize> {
     for step in steps {
         let found = match step {
             Step::Index(index) => entries(text, at).nth(*index),
-            Step::Key(name) => entries(text, at).find(|entry| entry.key.as_ref().is_some_and(|key| is(text, key, name))),
+            Step::Key(name) => {
+                entries(text, at).find(|entry| entry.key.as_ref().is_some_and(|key| is(text, key, name)))
+            }
         };
         let Some(entry) = found else { break };
         at = entry.value.start;
@@ -104,9 +117,18 @@ fn mark(text: &str, at: usize) -> Range<usize> {
     }
 }
 
-/// The way to the member whose key stands at or just before byte `at`, the key's place, and the places of the keys
-/// before it in the same object.
-pub(super) fn key_at(text: &str, at: usize) -> Option<(Vec<Step>, Range<usize>, Vec<Range<usize>>)> {
+/// A key of some object.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct FoundKey {
+    /// The way to its member.
+    pub(super) steps: Vec<Step>,
+    pub(super) place: Range<usize>,
+    /// The places of the keys before it in the same object.
+    pub(super) before: Vec<Range<usize>>,
+}
+
+/// The key that stands at byte `at`, or before it with nothing but white space and a colon between.
+pub(super) fn key_at(text: &str, at: usize) -> Option<FoundKey> {
     let mut steps = Vec::new();
     let mut container = root(text);
     'deeper: loop {
@@ -119,7 +141,11 @@ pub(super) fn key_at(text: &str, at: usize) -> Option<(Vec<Step>, Range<usize>, 
             if let Some(key) = entry.key {
                 if (key.start..entry.value.start).contains(&at) {
                     steps.push(step);
-                    return Some((steps, key, before));
+                    return Some(FoundKey {
+                        steps,
+                        place: key,
+                        before,
+                    });
                 }
                 before.push(key);
             }
@@ -138,12 +164,19 @@ pub(super) fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    (line, before.get(line_start..).unwrap_or_default().chars().count() + 1)
+    (
+        line,
+        before.get(line_start..).unwrap_or_default().chars().count() + 1,
+    )
 }
 
 /// The byte at a line and a byte column, both from 1, as `serde_json` counts them; a column 0 is the line's start.
 pub(super) fn byte_at(text: &str, line: usize, column: usize) -> usize {
-    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let start: usize = text
+        .split_inclusive('\n')
+        .take(line.saturating_sub(1))
+        .map(str::len)
+        .sum();
     let mut at = (start + column.saturating_sub(1)).min(text.len());
     while !text.is_char_boundary(at) {
         at -= 1;
@@ -153,7 +186,10 @@ pub(super) fn byte_at(text: &str, line: usize, column: usize) -> usize {
 
 fn space_end(bytes: &[u8], from: usize) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
-    from + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count()
+    from + rest
+        .iter()
+        .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+        .count()
 }
 
 /// The byte after a string's closing quote.
@@ -225,9 +261,12 @@ mod tests {
     #[test]
     fn a_key_is_found_by_its_place() {
         let at = TEXT.find("b\\u0063").unwrap();
-        let (steps, key, before) = key_at(TEXT, at).unwrap();
-        assert_eq!(steps, [Step::Key("a".into()), Step::Index(1), Step::Key("bc".into())]);
-        assert_eq!(decoded(TEXT, &key), "bc");
+        let FoundKey { steps, place, before } = key_at(TEXT, at).unwrap();
+        assert_eq!(
+            steps,
+            [Step::Key("a".into()), Step::Index(1), Step::Key("bc".into())]
+        );
+        assert_eq!(decoded(TEXT, &place), "bc");
         assert!(before.is_empty());
         assert_eq!(key_at(TEXT, 0), None);
     }

@@ -1,0 +1,447 @@
+//! What is read from a goal.json, and what a rewrite leaves of it.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use machine_driver_state::canonical::sha256;
+use machine_driver_state::goal::file::{Checkpoint, GoalFile, Place, Progress, TaskProgress};
+use machine_driver_state::goal::{CommandLine, Mode, Status, schema};
+use machine_driver_state::id::Digest;
+use machine_driver_state::time::Timestamp;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const FULL: &str = include_str!("../../../tests/fixtures/goal/full.json");
+const ORIGINAL: &str = include_str!("../../../tests/fixtures/original/goal.json");
+
+fn place() -> Place<'static> {
+    Place::unseen("goal.json".into(), "/goals".into(), Some("/home/me".into()))
+}
+
+#[track_caller]
+fn parse(text: &str) -> GoalFile {
+    GoalFile::parse(text.as_bytes(), &place()).unwrap_or_else(|error| panic!("{error} in {text}"))
+}
+
+fn moment(text: &str) -> Option<Timestamp> {
+    Some(Timestamp::parse(text).unwrap())
+}
+
+#[test]
+fn every_key_is_read() {
+    let file = parse(FULL);
+    let goal = file.goal();
+    assert_eq!(goal.name, "every key");
+    assert_eq!(goal.repo, Path::new("/goals/repo"));
+    assert_eq!(
+        goal.worker_cmd,
+        CommandLine::Argv(vec!["agent".into(), "--task".into(), "{task}".into()])
+    );
+    assert_eq!(goal.verify_cmd, Some(CommandLine::Shell("cargo test".into())));
+    assert_eq!(goal.mode, Mode::Commit);
+    let contract = goal.contract.as_ref().unwrap();
+    assert_eq!(
+        (contract.autonomy_ceiling, contract.irreversible_min_trust),
+        (Some(2), Some(3))
+    );
+    assert_eq!(contract.proposed_by.as_deref(), Some("ann"));
+    assert_eq!(contract.ratified_by.as_deref(), Some("bob"));
+    assert_eq!(contract.expires, moment("2027-01-01T00:00:00.500Z"));
+    assert!(contract.revoked);
+    assert_eq!(goal.budget.worker_runs_max, Some(10));
+    assert_eq!(goal.budget.wall_max, Some(Duration::from_millis(3_600_500)));
+    assert_eq!(goal.budget.tokens_max, Some(1_000_000));
+    assert_eq!(goal.budget.usd_micros_max, Some(2_500_000));
+    assert_eq!(goal.budget.output_bytes_max, Some(1_048_576));
+    assert_eq!((goal.max_attempts, goal.tick), (5, Duration::ZERO));
+    assert_eq!(
+        (goal.worker_timeout, goal.worker_idle),
+        (None, Some(Duration::from_secs(600)))
+    );
+    assert_eq!(goal.verify_timeout, Some(Duration::from_secs(90)));
+    assert_eq!(goal.env_pass, ["TELEGRAM_*"]);
+    assert_eq!(goal.deployment_id, "fleet-7");
+    let [a, b, c] = goal.tasks.as_slice() else {
+        panic!("{:?}", goal.tasks)
+    };
+    assert_eq!(
+        (a.id.as_str(), a.goal.as_str(), a.reversible, a.after.as_slice()),
+        ("a", "first", true, [].as_slice())
+    );
+    assert_eq!(a.idempotency_key, sha256(br#"["every key","a","first"]"#));
+    assert_eq!((b.after.as_slice(), b.max_attempts), ([0].as_slice(), Some(1)));
+    assert_eq!(b.worker_cmd, Some(CommandLine::Shell("other {task}".into())));
+    assert_eq!(b.verify_cmd, Some(CommandLine::Shell("! npm test".into())));
+    assert_eq!(b.worker_timeout, Some(Some(Duration::from_secs(60))));
+    assert_eq!(
+        (c.after.as_slice(), &c.verify_cmd, c.worker_timeout),
+        ([1, 0].as_slice(), &None, Some(None))
+    );
+}
+
+#[test]
+fn what_is_absent_has_its_default() {
+    let goal =
+        parse(r#"{"repo": "r", "worker_cmd": "w", "verify_cmd": " ", "tasks": [{"id": "a", "goal": "x"}]}"#);
+    let goal = goal.goal();
+    assert_eq!(
+        (goal.name.as_str(), goal.mode, &goal.verify_cmd),
+        ("goal", Mode::Propose, &None)
+    );
+    assert_eq!((goal.max_attempts, goal.tick), (3, Duration::from_secs(1)));
+    assert_eq!(goal.worker_timeout, Some(Duration::from_secs(7200)));
+    assert_eq!(goal.verify_timeout, Some(Duration::from_secs(3600)));
+    assert_eq!((goal.worker_idle, &goal.contract), (None, &None));
+    assert_eq!(goal.deployment_id, &sha256(br#"["","goal"]"#).to_string()[..32]);
+    assert!(!goal.tasks[0].reversible);
+}
+
+#[test]
+fn a_file_of_the_original_is_read_with_its_progress() {
+    let file = parse(ORIGINAL);
+    assert_eq!(file.goal().repo, Path::new("/home/me/work/todo-api"));
+    let progress = file.progress();
+    let all: Vec<(Status, u64)> = progress
+        .tasks
+        .iter()
+        .map(|task| (task.status, task.attempts))
+        .collect();
+    assert_eq!(
+        all,
+        [
+            (Status::Done, 1),
+            (Status::Done, 2),
+            (Status::Blocked, 3),
+            (Status::Running, 1),
+            (Status::Pending, 0)
+        ]
+    );
+    assert_eq!(progress.tasks[0].started, moment("2026-06-14T09:12:44.318Z"));
+    assert_eq!(progress.tasks[1].done, moment("2026-06-14T09:31:06.019Z"));
+    assert_eq!(progress.tasks[3].started, moment("2026-06-14T10:03:37.000Z"));
+    assert_eq!(progress.tasks[2].reason.as_deref(), Some("verify failed 3x"));
+    assert_eq!(
+        (progress.runs, progress.wall_used),
+        (7, Duration::from_millis(3_071_337))
+    );
+    assert_eq!((progress.last_success_at, progress.checkpoint), (None, None));
+}
+
+#[test]
+fn a_snapshot_is_the_goal_without_progress_and_notes() {
+    for text in [FULL, ORIGINAL] {
+        let file = parse(text);
+        let snapshot = file.snapshot();
+        assert_eq!(sha256(&snapshot), file.goal().digest);
+        let again = GoalFile::parse(&snapshot, &place()).unwrap();
+        assert_eq!(again.goal(), file.goal());
+        assert_eq!(again.snapshot(), snapshot);
+    }
+    let snapshot = String::from_utf8(parse(FULL).snapshot()).unwrap();
+    assert_eq!(
+        snapshot,
+        include_str!("../../../tests/fixtures/goal/full.snapshot.json")
+    );
+}
+
+#[test]
+fn a_note_is_no_part_of_the_goal_and_a_setting_is() {
+    let digest = |text: &str| parse(text).goal().digest;
+    let noted = FULL
+        .replace("\"x-points\": 3, ", "")
+        .replace("\"_note\": 1", "\"_note\": 2");
+    assert_ne!(noted, FULL);
+    assert_eq!(digest(&noted), digest(FULL));
+    for (old, new) in [
+        ("\"goal\": \"first\"", "\"goal\": \"other\""),
+        ("\"commit\",", "\"propose\","),
+        ("[\"b\", \"a\"]", "[\"b\"]"),
+    ] {
+        let changed = FULL.replacen(old, new, 1);
+        assert_ne!(digest(&changed), digest(FULL), "{old}");
+    }
+}
+
+fn some_progress() -> Progress {
+    let hash = Digest::new(&"0123456789abcdef".repeat(4)).unwrap();
+    let done = TaskProgress {
+        status: Status::Done,
+        attempts: 2,
+        started: moment("2026-11-22T10:00:00.000Z"),
+        done: moment("2026-11-22T10:05:00.123Z"),
+        commit: Some("c0ffee".into()),
+        ..TaskProgress::default()
+    };
+    let blocked = TaskProgress {
+        status: Status::Blocked,
+        attempts: 1,
+        reason: Some("it \"never\" passed".into()),
+        verify_tail: Some("line\n\u{1b}[0m\0".into()),
+        ..TaskProgress::default()
+    };
+    Progress {
+        tasks: vec![TaskProgress::default(), done, blocked],
+        runs: 3,
+        wall_used: Duration::from_millis(12_345),
+        last_success_at: moment("2026-11-22T10:05:00.123Z"),
+        checkpoint: Some(Checkpoint { seq: 12, hash }),
+    }
+}
+
+/// What the operator wrote is there byte for byte: the layout of each task, odd numbers, escapes, notes.
+#[test]
+fn a_rewrite_changes_progress_alone() {
+    let expected = include_str!("../../../tests/fixtures/goal/full.after.json");
+    assert_eq!(parse(FULL).render(&some_progress()), expected);
+}
+
+#[test]
+fn a_rewrite_with_the_same_progress_changes_nothing() {
+    for text in [FULL, ORIGINAL] {
+        let file = parse(text);
+        let once = file.render(file.progress());
+        assert_eq!(parse(&once).render(file.progress()), once);
+        assert_eq!(parse(&once).progress(), file.progress());
+    }
+    assert_eq!(parse(FULL).render(parse(FULL).progress()), FULL);
+}
+
+#[test]
+fn a_rewrite_keeps_every_style() {
+    for (text, expected) in [
+        (
+            r#"{"repo":"r","worker_cmd":"w","tasks":[{"id":"a","goal":"x"}]}"#,
+            "{\"repo\":\"r\",\"worker_cmd\":\"w\",\"tasks\":[{\"id\":\"a\",\"goal\":\"x\",\"status\":\"running\",\
+             \"attempts\":1}],\"runs\":1}\n",
+        ),
+        ("{ \"status\": 0, \"_status\": 0 }", ""),
+        (
+            "{\"runs\" :9 ,\"repo\": \"r\"\n, \"worker_cmd\": \"w\"\n, \"tasks\": [ {\"done\": \"2020-01-01\", \"id\": \"a\"\n, \
+             \"goal\": \"x\", \"reason\": null } ]\r\n}\n\n",
+            "{\"runs\" :1 ,\"repo\": \"r\"\n, \"worker_cmd\": \"w\"\n, \"tasks\": [ { \"id\": \"a\"\n, \
+             \"goal\": \"x\", \"status\": \"running\", \"attempts\": 1 } ]\r\n}\n\n",
+        ),
+    ] {
+        if expected.is_empty() {
+            assert!(GoalFile::parse(text.as_bytes(), &place()).is_err());
+            continue;
+        }
+        let task = TaskProgress {
+            status: Status::Running,
+            attempts: 1,
+            ..TaskProgress::default()
+        };
+        let progress = Progress {
+            tasks: vec![task],
+            runs: 1,
+            ..Progress::default()
+        };
+        assert_eq!(parse(text).render(&progress), expected);
+    }
+}
+
+#[test]
+fn a_task_is_added_in_the_style_of_the_last_one() {
+    let task = json!({"id": "n", "goal": "new \"one\"", "after": ["a"]});
+    let one_line = r#"{"repo": "r", "worker_cmd": "w", "tasks": [{"id": "a", "goal": "x"}]}"#;
+    let added = parse(one_line).with_task(&task).unwrap();
+    assert_eq!(
+        added.source(),
+        r#"{"repo": "r", "worker_cmd": "w", "tasks": [{"id": "a", "goal": "x"}, {"id": "n", "goal": "new \"one\"", "after": ["a"]}]}"#
+    );
+    let added = parse(FULL).with_task(&task).unwrap();
+    let (before, after) = FULL.split_once("\n        }\n    ],\n    \"runs\"").unwrap();
+    assert_eq!(
+        added.source(),
+        format!(
+            "{before}\n        }},\n        {{\n          \"id\": \"n\",\n          \"goal\": \"new \\\"one\\\"\",\n          \
+             \"after\": [\n            \"a\"\n          ]\n        }}\n    ],\n    \"runs\"{after}"
+        )
+    );
+    assert_eq!(added.goal().tasks.len(), 4);
+    assert_eq!(added.goal().tasks[3].after, [0]);
+    assert_eq!(added.goal().repo, parse(FULL).goal().repo);
+    assert_eq!(added.progress().tasks[0].status, Status::Done);
+    assert_ne!(added.goal().digest, parse(FULL).goal().digest);
+}
+
+#[test]
+fn an_added_task_is_checked_like_the_others() {
+    let file = parse(r#"{"repo": "r", "worker_cmd": "w", "tasks": [{"id": "a", "goal": "x"}]}"#);
+    let told = |task: Value| file.with_task(&task).unwrap_err().to_string();
+    assert_eq!(
+        told(json!({"id": "a", "goal": "y"})),
+        "goal.json:1:77: tasks[1].id: the id `a` is that of tasks[0] already"
+    );
+    assert_eq!(
+        told(json!(5)),
+        "goal.json:1:70: tasks[1]: expected an object, found a number"
+    );
+    assert_eq!(
+        told(json!({"id": "b"})),
+        "goal.json:1:70: tasks[1]: the key `goal` is missing"
+    );
+}
+
+/// `UPDATE_SCHEMA=1 cargo test -p machine-driver-state --test goal_file` writes the file anew.
+#[test]
+fn the_schema_in_the_repository_is_that_of_this_version() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas/goal.schema.json");
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(path, schema()).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(path).unwrap_or_default() == schema(),
+        "schemas/goal.schema.json is not the schema of this version; write it anew with \
+         `UPDATE_SCHEMA=1 cargo test -p machine-driver-state --test goal_file`"
+    );
+}
+
+/// The schema allows the keys of a file that is accepted, at each level, and requires none that it lacks.
+#[test]
+fn the_schema_has_the_keys_of_the_accepted_files() {
+    let schema: Value = serde_json::from_str(&schema()).unwrap();
+    for text in [FULL, ORIGINAL] {
+        check_keys(&serde_json::from_str(text).unwrap(), &schema, "goal.json");
+    }
+}
+
+fn check_keys(value: &Value, schema: &Value, name: &str) {
+    let schema = schema.get("anyOf").and_then(|all| all.get(0)).unwrap_or(schema);
+    if let (Some(items), Some(schema)) = (value.as_array(), schema.get("items")) {
+        items.iter().for_each(|item| check_keys(item, schema, name));
+    }
+    let (Some(object), Some(properties)) = (value.as_object(), schema.get("properties")) else {
+        return;
+    };
+    for required in schema["required"].as_array().unwrap() {
+        assert!(
+            object.contains_key(required.as_str().unwrap()),
+            "{name}: {required} is required"
+        );
+    }
+    for (key, value) in object
+        .iter()
+        .filter(|(key, _)| !key.starts_with(['_', '$']) && !key.starts_with("x-"))
+    {
+        check_keys(
+            value,
+            properties
+                .get(key)
+                .unwrap_or_else(|| panic!("{name}: no `{key}`")),
+            key,
+        );
+    }
+}
+
+prop_compose! {
+    fn any_task()(
+        status in prop_oneof![Just(Status::Pending), Just(Status::Running), Just(Status::Done), Just(Status::Blocked)],
+        attempts in 0_u64..1 << 53,
+        started in any_moment(), done in any_moment(),
+        reason in any::<Option<String>>(), verify_tail in any::<Option<String>>(), commit in any::<Option<String>>(),
+    ) -> TaskProgress {
+        TaskProgress { status, attempts, started, done, reason, verify_tail, commit }
+    }
+}
+
+fn any_moment() -> impl Strategy<Value = Option<Timestamp>> {
+    proptest::option::of((-62_135_596_800_000_i64..253_402_207_200_999).prop_map(Timestamp::from_millis))
+}
+
+prop_compose! {
+    fn any_progress(tasks: usize)(
+        tasks in proptest::collection::vec(any_task(), tasks),
+        runs in 0_u64..1 << 53, wall in 0_u64..1 << 50, last_success_at in any_moment(),
+        checkpoint in proptest::option::of((0_u64..1 << 53, any::<[u8; 32]>())),
+    ) -> Progress {
+        let checkpoint = checkpoint.map(|(seq, hash)| Checkpoint { seq, hash: Digest::from_bytes(hash) });
+        Progress { tasks, runs, wall_used: Duration::from_millis(wall), last_success_at, checkpoint }
+    }
+}
+
+/// The document without progress, keys in their order, as text: what a rewrite must leave.
+fn left(text: &str) -> String {
+    let mut document: Value = serde_json::from_str(text).unwrap();
+    let remove = |value: &mut Value, keys: &[&str]| {
+        value
+            .as_object_mut()
+            .unwrap()
+            .retain(|key, _| !keys.contains(&key.as_str()));
+    };
+    remove(
+        &mut document,
+        &["runs", "wall_seconds_used", "last_success_at", "checkpoint"],
+    );
+    for task in document["tasks"].as_array_mut().unwrap() {
+        remove(
+            task,
+            &[
+                "status",
+                "attempts",
+                "started",
+                "done",
+                "reason",
+                "verify_tail",
+                "commit",
+            ],
+        );
+    }
+    document.to_string()
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = GoalFile::parse(&bytes, &place());
+    }
+
+    /// A cut, a byte replaced, a piece of the file put somewhere else.
+    #[test]
+    fn no_damage_makes_the_reader_panic(
+        full in any::<bool>(), cut in 0_usize..4000, at in 0_usize..4000, byte in any::<u8>(), from in 0_usize..4000, length in 0_usize..60,
+    ) {
+        let mut bytes = if full { FULL } else { ORIGINAL }.as_bytes().to_vec();
+        let piece: Vec<u8> = bytes.iter().skip(from).take(length).copied().collect();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        bytes.splice(at..at, piece);
+        bytes.truncate(cut);
+        if let Err(error) = GoalFile::parse(&bytes, &place()) {
+            let _ = error.to_string();
+            for problem in error.problems() {
+                prop_assert!(error.text().get(problem.span()).is_some(), "{problem:?}");
+            }
+        }
+    }
+
+    /// Pieces of a goal.json in any arrangement, so that much of it is valid JSON.
+    #[test]
+    fn no_wrong_value_makes_the_reader_panic(key in 0_usize..60, value in "\\PC{0,4}|-?[0-9]{1,3}(\\.5|e[0-9]{1,3})?|null|true|\\[\\]|\\{\\}|\"\\PC{0,6}\"") {
+        let mut members: Vec<(usize, usize)> = Vec::new();
+        for (colon, _) in FULL.match_indices("\": ") {
+            members.push((colon + 3, FULL[colon + 3..].find([',', '\n']).map_or(FULL.len(), |end| colon + 3 + end)));
+        }
+        let (from, to) = members[key % members.len()];
+        let text = format!("{}{value}{}", &FULL[..from], &FULL[to..]);
+        let _ = GoalFile::parse(text.as_bytes(), &place());
+    }
+
+    #[test]
+    fn progress_survives_a_rewrite_and_nothing_else_changes(
+        (text, progress) in prop_oneof![
+            any_progress(3).prop_map(|progress| (FULL, progress)),
+            any_progress(5).prop_map(|progress| (ORIGINAL, progress)),
+        ]
+    ) {
+        let file = parse(text);
+        let rendered = file.render(&progress);
+        let again = parse(&rendered);
+        prop_assert_eq!(again.progress(), &progress);
+        prop_assert_eq!(again.goal(), file.goal());
+        prop_assert_eq!(left(&rendered), left(text));
+        prop_assert_eq!(again.render(&progress), rendered);
+    }
+}
