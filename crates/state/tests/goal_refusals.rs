@@ -238,6 +238,82 @@ fn features_of_a_later_version_are_refused_by_name() {
     );
 }
 
+/// A member of the wrong kind, and what is told.
+const WRONG_TYPES: &[(&str, &str)] = &[
+    (r#""goal": null"#, "goal: expected a text, found null"),
+    (r#""goal": " ""#, "goal: it is empty"),
+    (r#""goal": "a\nb""#, "goal: it holds a control character"),
+    (r#""contract": []"#, "contract: expected an object, found a list"),
+    (r#""budget": 5"#, "budget: expected an object, found a number"),
+    (r#""mode": true"#, "mode: expected a text, found true"),
+    (
+        r#""mode": "comit""#,
+        "mode: expected one of `propose`, `commit`, found `comit`; did you mean `commit`?",
+    ),
+    (
+        r#""mode": "COMMIT""#,
+        "mode: expected one of `propose`, `commit`, found `COMMIT`; did you mean `commit`?",
+    ),
+    (
+        r#""isolation": "vm""#,
+        "isolation: expected one of `in_place`, `checkout`, found `vm`",
+    ),
+    (r#""env_pass": "A""#, "env_pass: expected a list, found a text"),
+    (r#""env_pass": ["A", ""]"#, "env_pass[1]: it is empty"),
+    (
+        r#""env_pass": ["A=b"]"#,
+        "env_pass[0]: the name of a variable holds no `=`",
+    ),
+    (r#""deployment_id": " ""#, "deployment_id: it is empty"),
+    (
+        r#""contract": {"acceptance_tests": "x"}"#,
+        "contract.acceptance_tests: expected a list, found a text",
+    ),
+    (
+        r#""contract": {"owner": ["x", 1]}"#,
+        "contract.owner[1]: expected a text, found a number",
+    ),
+    (
+        r#""contract": {"proposed_by": 1}"#,
+        "contract.proposed_by: expected a text, found a number",
+    ),
+    (
+        r#""contract": {"immutable": ["acceptance_test"]}"#,
+        "contract.immutable[0]: `acceptance_test` is no field of the contract; did you mean `acceptance_tests`?",
+    ),
+    (
+        r#""contract": {"expires": "2026-11-22"}"#,
+        "contract.expires: `2026-11-22` is not an RFC 3339 time; write one like `2026-11-22T10:00:00Z`",
+    ),
+    (
+        r#""contract": {"revoked": true}"#,
+        "contract.revoked: expected an object, found true",
+    ),
+    (
+        r#""contract": {"revoked": {"by": "me"}}"#,
+        "contract.revoked: the key `at` is missing",
+    ),
+    (r#""verify_cmd": []"#, "verify_cmd: the command is empty"),
+    (r#""verify_cmd": [" "]"#, "verify_cmd[0]: it is empty"),
+    (
+        r#""verify_cmd": ["a", 1]"#,
+        "verify_cmd[1]: expected a text, found a number",
+    ),
+    (
+        r#""verify_cmd": "a\u0000b""#,
+        "verify_cmd: it holds a NUL character",
+    ),
+    (
+        r#""verify_cmd": {}"#,
+        "verify_cmd: expected a text, found an object",
+    ),
+    (r#""runs": "7""#, "runs: expected a number, found a text"),
+    (
+        r#""checkpoint": {"seq": 1, "hash": "ab"}"#,
+        "checkpoint.hash: a SHA-256 is 64 lower-case hex digits",
+    ),
+];
+
 #[test]
 fn wrong_types_name_the_way() {
     let text = format!(
@@ -247,164 +323,94 @@ fn wrong_types_name_the_way() {
         &text,
         "goal.json:4:13: tasks[1].goal: expected a text, found a number",
     );
-    for (member, expected) in [
-        (r#""goal": null"#, "goal: expected a text, found null"),
-        (r#""goal": " ""#, "goal: it is empty"),
-        (r#""goal": "a\nb""#, "goal: it holds a control character"),
-        (r#""contract": []"#, "contract: expected an object, found a list"),
-        (r#""budget": 5"#, "budget: expected an object, found a number"),
-        (r#""mode": true"#, "mode: expected a text, found true"),
-        (
-            r#""mode": "comit""#,
-            "mode: expected one of `propose`, `commit`, found `comit`; did you mean `commit`?",
-        ),
-        (
-            r#""mode": "COMMIT""#,
-            "mode: expected one of `propose`, `commit`, found `COMMIT`; did you mean `commit`?",
-        ),
-        (
-            r#""isolation": "vm""#,
-            "isolation: expected one of `in_place`, `checkout`, found `vm`",
-        ),
-        (r#""env_pass": "A""#, "env_pass: expected a list, found a text"),
-        (r#""env_pass": ["A", ""]"#, "env_pass[1]: it is empty"),
-        (
-            r#""env_pass": ["A=b"]"#,
-            "env_pass[0]: the name of a variable holds no `=`",
-        ),
-        (r#""deployment_id": " ""#, "deployment_id: it is empty"),
-        (
-            r#""contract": {"acceptance_tests": "x"}"#,
-            "contract.acceptance_tests: expected a list, found a text",
-        ),
-        (
-            r#""contract": {"owner": ["x", 1]}"#,
-            "contract.owner[1]: expected a text, found a number",
-        ),
-        (
-            r#""contract": {"proposed_by": 1}"#,
-            "contract.proposed_by: expected a text, found a number",
-        ),
-        (
-            r#""contract": {"immutable": ["acceptance_test"]}"#,
-            "contract.immutable[0]: `acceptance_test` is no field of the contract; did you mean `acceptance_tests`?",
-        ),
-        (
-            r#""contract": {"expires": "2026-11-22"}"#,
-            "contract.expires: `2026-11-22` is not an RFC 3339 time; write one like `2026-11-22T10:00:00Z`",
-        ),
-        (
-            r#""contract": {"revoked": true}"#,
-            "contract.revoked: expected an object, found true",
-        ),
-        (
-            r#""contract": {"revoked": {"by": "me"}}"#,
-            "contract.revoked: the key `at` is missing",
-        ),
-        (r#""verify_cmd": []"#, "verify_cmd: the command is empty"),
-        (r#""verify_cmd": [" "]"#, "verify_cmd[0]: it is empty"),
-        (
-            r#""verify_cmd": ["a", 1]"#,
-            "verify_cmd[1]: expected a text, found a number",
-        ),
-        (
-            r#""verify_cmd": "a\u0000b""#,
-            "verify_cmd: it holds a NUL character",
-        ),
-        (
-            r#""verify_cmd": {}"#,
-            "verify_cmd: expected a text, found an object",
-        ),
-        (r#""runs": "7""#, "runs: expected a number, found a text"),
-        (
-            r#""checkpoint": {"seq": 1, "hash": "ab"}"#,
-            "checkpoint.hash: a SHA-256 is 64 lower-case hex digits",
-        ),
-    ] {
+    for (member, expected) in WRONG_TYPES {
         check_member(member, expected);
     }
 }
 
+/// A member whose number is out of range, and what is told.
+const OUT_OF_RANGE: &[(&str, &str)] = &[
+    (
+        r#""max_attempts": 0"#,
+        "max_attempts: expected a whole number from 1 to 100, found 0",
+    ),
+    (
+        r#""max_attempts": 101"#,
+        "max_attempts: expected a whole number from 1 to 100, found 101",
+    ),
+    (
+        r#""max_attempts": 2.5"#,
+        "max_attempts: expected a whole number from 1 to 100, found 2.5",
+    ),
+    (
+        r#""max_attempts": null"#,
+        "max_attempts: expected a number, found null",
+    ),
+    (
+        r#""tick_seconds": -1"#,
+        "tick_seconds: expected a number of seconds, 0 or more, found -1",
+    ),
+    (
+        r#""worker_timeout_seconds": 0"#,
+        "worker_timeout_seconds: expected a number of seconds, at least 0.001, found 0",
+    ),
+    (
+        r#""worker_idle_seconds": 0.0001"#,
+        "worker_idle_seconds: expected a number of seconds, at least 0.001, found 0.0001",
+    ),
+    (
+        r#""verify_timeout_seconds": 1e300"#,
+        "verify_timeout_seconds: 1e+300 seconds are more than ten years",
+    ),
+    (
+        r#""budget": {"max_tokens": 0}"#,
+        "budget.max_tokens: a limit of 0 must not mean \"no limit\"; remove the key for no limit",
+    ),
+    (
+        r#""budget": {"max_usd": 0.0}"#,
+        "budget.max_usd: a limit of 0 must not mean \"no limit\"; remove the key for no limit",
+    ),
+    (
+        r#""budget": {"max_wall_seconds": 0}"#,
+        "budget.max_wall_seconds: a limit of 0 must not mean \"no limit\"; remove the key for no limit",
+    ),
+    (
+        r#""budget": {"max_wall_seconds": -5}"#,
+        "budget.max_wall_seconds: expected a number of seconds, at least 0.001, found -5",
+    ),
+    (
+        r#""budget": {"max_worker_runs": 1.5}"#,
+        "budget.max_worker_runs: expected a whole number of at least 1, found 1.5",
+    ),
+    (
+        r#""budget": {"max_output_bytes": 9007199254740993}"#,
+        "budget.max_output_bytes: expected a whole number of at least 1, found 9007199254740993",
+    ),
+    (
+        r#""budget": {"max_usd": 0.0000001}"#,
+        "budget.max_usd: expected US dollars, at least 0.000001 and at most 1000000000, found 0.0000001",
+    ),
+    (
+        r#""budget": {"max_usd": -1}"#,
+        "budget.max_usd: expected US dollars, at least 0.000001 and at most 1000000000, found -1",
+    ),
+    (
+        r#""contract": {"autonomy_ceiling": 6}"#,
+        "contract.autonomy_ceiling: expected a whole number from 0 to 5, found 6",
+    ),
+    (
+        r#""contract": {"irreversible_min_trust": 0}"#,
+        "contract.irreversible_min_trust: expected a whole number of at least 1, found 0",
+    ),
+    (
+        r#""max_parallel": 65"#,
+        "max_parallel: expected a whole number from 1 to 64, found 65",
+    ),
+];
+
 #[test]
 fn numbers_stay_in_their_range() {
-    for (member, expected) in [
-        (
-            r#""max_attempts": 0"#,
-            "max_attempts: expected a whole number from 1 to 100, found 0",
-        ),
-        (
-            r#""max_attempts": 101"#,
-            "max_attempts: expected a whole number from 1 to 100, found 101",
-        ),
-        (
-            r#""max_attempts": 2.5"#,
-            "max_attempts: expected a whole number from 1 to 100, found 2.5",
-        ),
-        (
-            r#""max_attempts": null"#,
-            "max_attempts: expected a number, found null",
-        ),
-        (
-            r#""tick_seconds": -1"#,
-            "tick_seconds: expected a number of seconds, 0 or more, found -1",
-        ),
-        (
-            r#""worker_timeout_seconds": 0"#,
-            "worker_timeout_seconds: expected a number of seconds, at least 0.001, found 0",
-        ),
-        (
-            r#""worker_idle_seconds": 0.0001"#,
-            "worker_idle_seconds: expected a number of seconds, at least 0.001, found 0.0001",
-        ),
-        (
-            r#""verify_timeout_seconds": 1e300"#,
-            "verify_timeout_seconds: 1e+300 seconds are more than ten years",
-        ),
-        (
-            r#""budget": {"max_tokens": 0}"#,
-            "budget.max_tokens: a limit of 0 must not mean \"no limit\"; remove the key for no limit",
-        ),
-        (
-            r#""budget": {"max_usd": 0.0}"#,
-            "budget.max_usd: a limit of 0 must not mean \"no limit\"; remove the key for no limit",
-        ),
-        (
-            r#""budget": {"max_wall_seconds": 0}"#,
-            "budget.max_wall_seconds: a limit of 0 must not mean \"no limit\"; remove the key for no limit",
-        ),
-        (
-            r#""budget": {"max_wall_seconds": -5}"#,
-            "budget.max_wall_seconds: expected a number of seconds, at least 0.001, found -5",
-        ),
-        (
-            r#""budget": {"max_worker_runs": 1.5}"#,
-            "budget.max_worker_runs: expected a whole number of at least 1, found 1.5",
-        ),
-        (
-            r#""budget": {"max_output_bytes": 9007199254740993}"#,
-            "budget.max_output_bytes: expected a whole number of at least 1, found 9007199254740993",
-        ),
-        (
-            r#""budget": {"max_usd": 0.0000001}"#,
-            "budget.max_usd: expected US dollars, at least 0.000001 and at most 1000000000, found 0.0000001",
-        ),
-        (
-            r#""budget": {"max_usd": -1}"#,
-            "budget.max_usd: expected US dollars, at least 0.000001 and at most 1000000000, found -1",
-        ),
-        (
-            r#""contract": {"autonomy_ceiling": 6}"#,
-            "contract.autonomy_ceiling: expected a whole number from 0 to 5, found 6",
-        ),
-        (
-            r#""contract": {"irreversible_min_trust": 0}"#,
-            "contract.irreversible_min_trust: expected a whole number of at least 1, found 0",
-        ),
-        (
-            r#""max_parallel": 65"#,
-            "max_parallel: expected a whole number from 1 to 64, found 65",
-        ),
-    ] {
+    for (member, expected) in OUT_OF_RANGE {
         check_member(member, expected);
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::report::{Finding, Report};
 use super::text;
 
-/// Why a goal.json is not acceptable: at least one [`Problem`], in the order in which they were found.
+/// Why a goal.json is not acceptable: at least one [`Problem`], in the file's order.
 ///
 /// As text it is one line, `goal.json:12:5: tasks[3].goal: expected a text, found a number`; control characters in
 /// what the file holds are escaped in it.
@@ -51,10 +51,10 @@ impl GoalError {
     /// What a reader of `text` found; `None` where it found nothing.
     pub(super) fn from_report(file: &Path, text: &str, report: Report) -> Option<Self> {
         let uncounted = report.uncounted();
-        let mut problems = report
-            .into_findings()
-            .into_iter()
-            .map(|finding| Problem::locate(text, finding));
+        let findings = report.into_findings().into_iter();
+        let mut problems: Vec<Problem> = findings.map(|finding| Problem::locate(text, finding)).collect();
+        problems.sort_by_key(|problem| problem.span.start);
+        let mut problems = problems.into_iter();
         let first = problems.next()?;
         Some(Self::new(file, text, first, problems.collect(), uncounted))
     }

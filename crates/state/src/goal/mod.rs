@@ -1,7 +1,7 @@
 //! goal.json as the driver understands it: the tasks, and everything that decides what is done and what counts as done.
 //!
 //! The file itself (strict reading that names the place of a mistake, rewriting that changes progress alone) is in
-//! [`file`]; its JSON Schema is [`schema()`].
+//! [`mod@file`]; its JSON Schema is [`schema()`].
 
 mod contract;
 mod error;
