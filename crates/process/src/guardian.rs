@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 pub(crate) use serve::serve;
 
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
 use crate::cancel::{Cancel, Waker};
 use crate::error::ProcessError;
 use crate::job::{Job, Outcome, SESSION_VARIABLE, Started};
@@ -31,7 +33,7 @@ pub(crate) const ARGUMENT: &str = "__machine-driver-guardian";
 /// How long a guardian may take to come up.
 const START_MAX: Duration = Duration::from_secs(10);
 
-/// How long after its job's last deadline a guardian may stay silent: it needs some of it to sweep.
+/// How long after its job's last deadline a guardian may stay silent: it needs some time to sweep.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// How long an idle guardian may take to exit.
@@ -41,8 +43,11 @@ const EXIT_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Guardian {
     child: Child,
+    /// None once it is to end or has ended.
     requests: Option<PipeWriter>,
     replies: PipeReader,
+    /// The group of the job that runs or ran last.
+    group: Option<Pid>,
 }
 
 impl Guardian {
@@ -68,6 +73,7 @@ impl Guardian {
             child,
             requests: Some(requests),
             replies,
+            group: None,
         };
         guardian.greet().map_err(fail("wait for its first message"))?;
         Ok(guardian)
@@ -83,6 +89,11 @@ impl Guardian {
             Some(Reply::Failed(fault)) => Err(io::Error::other(ProcessError::from(fault))),
             _ => Err(io::ErrorKind::UnexpectedEof.into()),
         }
+    }
+
+    /// Drops it, with what it may have left, if it has ended.
+    pub(crate) fn if_alive(mut self) -> Option<Self> {
+        matches!(self.child.try_wait(), Ok(None)).then_some(self)
     }
 
     /// Runs a job. The error [`Lost`] means that the guardian is dead or as good as dead.
@@ -101,7 +112,10 @@ impl Guardian {
             guardian: self,
             cancel,
             waker,
-            silent_until: job.wall.and_then(|wall| deadline(wall.saturating_add(job.grace))),
+            due: job
+                .wall
+                .and_then(|wall| Instant::now().checked_add(wall.saturating_add(job.grace))),
+            silent_until: None,
         }
         .conclude(on_start)
     }
@@ -111,6 +125,12 @@ impl Guardian {
             Some(requests) => send(requests, request).map_err(|_| Lost),
             None => Err(Lost),
         }
+    }
+
+    /// Continues it in case the job has stopped it.
+    fn nudge(&self) {
+        // It is not reaped, so the id is its own.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::CONT);
     }
 
     /// Makes sure that it is dead and ends what it left. Returns the error for the job's caller.
@@ -131,12 +151,19 @@ impl Guardian {
         let _ = self.child.kill();
         let _ = self.child.wait();
         orphans::forget_guardian(&self.child);
+        if let Some(group) = self.group
+            && !cfg!(target_os = "linux")
+        {
+            // Nothing comes to us there, so this is all that can be done.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         orphans::end()
     }
 
     /// Ends the lifeline and waits for the end of the replies. Returns whether all went well.
     fn dismiss(&mut self) -> bool {
         self.requests = None;
+        self.nudge();
         let deadline = Instant::now() + EXIT_MAX;
         while Instant::now() < deadline {
             match poll(&[self.replies.as_fd()], Some(deadline)).as_deref() {
@@ -172,6 +199,9 @@ struct Exchange<'a> {
     guardian: &'a mut Guardian,
     cancel: &'a Cancel,
     waker: Waker,
+    /// When the guardian should have answered: it is nudged then.
+    due: Option<Instant>,
+    /// When it is given up. None: not before `due` has passed.
     silent_until: Option<Instant>,
 }
 
@@ -179,23 +209,36 @@ impl Exchange<'_> {
     fn conclude(mut self, on_start: &mut dyn FnMut(&Started)) -> Result<Result<Outcome, ProcessError>, Lost> {
         loop {
             let fds = [self.guardian.replies.as_fd(), self.waker.fd()];
-            let ready = poll(&fds, self.silent_until).map_err(|_| Lost)?;
+            let ready = poll(&fds, self.due.or(self.silent_until)).map_err(|_| Lost)?;
             let (replied, cancelled) = (ready.first() == Some(&true), ready.get(1) == Some(&true));
             if cancelled {
                 self.forward_cancel()?;
             }
             if !replied {
-                if self.silent_until.is_some_and(|at| Instant::now() >= at) {
-                    return Err(Lost); // stopped, or hangs
-                }
+                self.check_silence(Instant::now())?;
                 continue;
             }
             match receive(&mut self.guardian.replies) {
-                Ok(Some(Reply::Started(started))) => on_start(&started),
+                Ok(Some(Reply::Started(started))) => {
+                    self.guardian.group = Pid::from_raw(started.pgid.cast_signed());
+                    on_start(&started);
+                }
                 Ok(Some(Reply::Ended(outcome))) => return Ok(Ok(outcome.into())),
                 Ok(Some(Reply::Failed(fault))) => return Ok(Err(fault.into())),
                 Ok(Some(Reply::Ready) | None) | Err(_) => return Err(Lost),
             }
+        }
+    }
+
+    fn check_silence(&mut self, now: Instant) -> Result<(), Lost> {
+        if self.due.is_some_and(|due| now >= due) {
+            self.guardian.nudge();
+            self.due = None;
+            self.silent_until = now.checked_add(SILENCE_MAX);
+        }
+        match self.silent_until {
+            Some(at) if now >= at => Err(Lost),
+            _ => Ok(()),
         }
     }
 
@@ -204,15 +247,13 @@ impl Exchange<'_> {
         let Some(grace) = self.cancel.grace() else {
             return Ok(());
         };
-        let latest = deadline(grace);
-        self.silent_until = [self.silent_until, latest].into_iter().flatten().min();
+        self.guardian.nudge();
+        if self.silent_until.is_none() {
+            let due = Instant::now().checked_add(grace);
+            self.due = [self.due, due].into_iter().flatten().min();
+        }
         self.guardian.request(&Request::Cancel { grace })
     }
-}
-
-/// When a guardian that should be done after `time` counts as silent; never if that is beyond the clock.
-fn deadline(time: Duration) -> Option<Instant> {
-    Instant::now().checked_add(time)?.checked_add(SILENCE_MAX)
 }
 
 /// On Linux the running file itself, even if it was replaced meanwhile: both sides of the channel

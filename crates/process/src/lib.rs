@@ -29,7 +29,7 @@
 //! | guardian | every descendant, also when the driver is killed | [`init`]; Linux |
 //! | [`sweep_orphans`] | marked by their environment or recorded, when both were killed | `/proc` |
 //!
-//! On macOS there are no pidfds (a leader's end is noticed within 10 ms), no subreapers and no `/proc`:
+//! On macOS there are no pidfds (a leader's end is noticed within 20 ms), no subreapers and no `/proc`:
 //! the guardian still kills the group when the driver dies, and a daemon in its own session escapes.
 
 mod cancel;

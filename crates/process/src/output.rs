@@ -100,7 +100,11 @@ fn fault(operation: &str, path: &Path, source: io::Error) -> ProcessError {
 /// The folder too: a file is not durable before its name is.
 fn sync(file: &File, path: &Path) -> io::Result<()> {
     file.sync_data()?;
-    File::open(folder(path))?.sync_all()
+    match File::open(folder(path))?.sync_all() {
+        // A file system without a notion of syncing folders (some FUSE and network mounts).
+        Err(e) if e.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        other => other,
+    }
 }
 
 fn folder(path: &Path) -> &Path {

@@ -70,6 +70,7 @@ impl Process {
         }
     }
 
+    #[cfg(target_os = "linux")]
     fn is_current(&self) -> bool {
         Self::read(self.pid).is_some_and(|now| now.start_time == self.start_time)
     }

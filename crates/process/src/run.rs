@@ -18,8 +18,11 @@ use crate::pump::Pump;
 use crate::reaper::Reaper;
 use crate::tree;
 
-/// How often a leader is looked at where its end is no event.
-const TICK: Duration = Duration::from_millis(10);
+/// How late the end of a leader may be noticed where it is no event (macOS).
+const MAX_TICK: Duration = Duration::from_millis(20);
+
+/// How often a group is looked at whose leader has ended: the ends of the others are no events.
+const LINGER_TICK: Duration = Duration::from_millis(20);
 
 /// Where orders come from while a job runs.
 pub(crate) trait Orders {
@@ -167,7 +170,7 @@ impl Watch<'_> {
         let ending = self.leader.reap()?;
         let swept = match self.scope {
             Scope::Group => tree::await_group(group)?,
-            Scope::Tree(_) => tree::end_children()?,
+            Scope::Tree(_) => tree::end_children(Some(tree::PATIENCE))?,
         };
         Ok(Outcome {
             ending,
@@ -188,7 +191,7 @@ impl Watch<'_> {
             && Instant::now() < kill_at
             && tree::group_lives(self.leader.pid())?
         {
-            let happened = self.wait(Some(kill_at.min(Instant::now() + TICK)))?;
+            let happened = self.wait(Some(kill_at.min(Instant::now() + LINGER_TICK)))?;
             if self.react(&happened)? {
                 break;
             }
@@ -268,13 +271,13 @@ impl Watch<'_> {
                 .flatten()
                 .min(),
         };
-        match self.leader.watch() {
-            Some(_) => deadline,
-            None => {
-                let tick = Instant::now() + TICK;
-                Some(deadline.map_or(tick, |at| at.min(tick)))
-            }
+        if self.leader.watch().is_some() {
+            return deadline;
         }
+        // The end of the leader is no event here: look at it, ever less often.
+        let tick = (self.begun.elapsed() / 8).clamp(Duration::from_micros(200), MAX_TICK);
+        let tick = Instant::now() + tick;
+        Some(deadline.map_or(tick, |at| at.min(tick)))
     }
 
     /// Sleeps until something happens or the deadline passes.

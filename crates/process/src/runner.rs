@@ -119,10 +119,8 @@ impl Guarded {
     ) -> Result<Outcome, ProcessError> {
         let mut slot = self.guardian.lock().unwrap_or_else(PoisonError::into_inner);
         // Taken out, so that a panic in `on_start` drops it in place of leaving it mid-job.
-        let mut guardian = match slot.take() {
-            Some(guardian) => guardian,
-            None => Guardian::start(&self.lock)?,
-        };
+        let living = slot.take().and_then(Guardian::if_alive);
+        let mut guardian = living.map_or_else(|| Guardian::start(&self.lock), Ok)?;
         match guardian.run(job, cancel, on_start) {
             Ok(result) => {
                 *slot = Some(guardian);

@@ -21,14 +21,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the table is read again while processes appear that were not there before.
 const FREEZE_ROUNDS: u32 = 100;
 
-/// Ends all descendants of this process, a subreaper. Returns how many had to be killed.
+/// Ends all descendants of this process, a subreaper. Returns how many had to be killed. Without
+/// patience it waits for ever on processes that hang inside the kernel.
 ///
 /// "No child processes" is the proof: a process whose parent dies becomes our child before the
 /// parent can be reaped, so nobody is below us once we have no children.
-pub(crate) fn end_children() -> Result<u32, ProcessError> {
+pub(crate) fn end_children(patience: Option<Duration>) -> Result<u32, ProcessError> {
     let me = rustix::process::getpid().as_raw_nonzero().get();
     let mut killed = 0;
-    let mut pauses = Pauses::new();
+    let mut pauses = Pauses::new(patience);
     loop {
         let reaped = reap_all().map_err(|e| ProcessError::system("wait for orphans", e))?;
         killed += reaped.killed;
@@ -47,7 +48,7 @@ pub(crate) fn end_found(
     bury: impl Fn(&Process),
 ) -> Result<u32, ProcessError> {
     let mut killed = BTreeSet::new();
-    let mut pauses = Pauses::new();
+    let mut pauses = Pauses::new(Some(PATIENCE));
     loop {
         let strike = strike(&find)?;
         if strike.found.is_empty() {
@@ -144,14 +145,14 @@ fn read_table() -> Result<Vec<Process>, ProcessError> {
 
 /// Growing pauses between strikes, and an end to them.
 struct Pauses {
-    deadline: Instant,
+    deadline: Option<Instant>,
     next: Duration,
 }
 
 impl Pauses {
-    fn new() -> Self {
+    fn new(patience: Option<Duration>) -> Self {
         Self {
-            deadline: Instant::now() + PATIENCE,
+            deadline: patience.map(|patience| Instant::now() + patience),
             next: Duration::from_micros(100),
         }
     }
@@ -164,7 +165,7 @@ impl Pauses {
             .map(|p| p.id().unsigned_abs())
             .collect();
         let hopeless = !living.is_empty() && living.len() == strike.denied.len();
-        if hopeless || Instant::now() > self.deadline {
+        if hopeless || self.deadline.is_some_and(|at| Instant::now() > at) {
             return Err(ProcessError::Survivors { pids: living });
         }
         thread::sleep(self.next);

@@ -68,7 +68,8 @@ impl Seat {
                 }
             }
         }
-        i32::from(tree::end_children().is_err())
+        // The lock goes with us, so not before everybody that we may signal is dead.
+        i32::from(tree::end_children(None).is_err())
     }
 
     /// Returns false if nobody listens any more.
@@ -89,7 +90,7 @@ impl Seat {
 
     /// A failed run may have left something: the driver must not hear of it before that is gone.
     fn fail(&self, error: ProcessError) -> Reply {
-        match tree::end_children() {
+        match tree::end_children(Some(tree::PATIENCE)) {
             Ok(_) => Reply::Failed(error.into()),
             Err(worse) => Reply::Failed(worse.into()),
         }
