@@ -71,6 +71,10 @@ fn go_on(goal: &Goal, state: &State, current: &Current, now: Timestamp) -> Actio
         };
         return Action::ClearUp(attempt, stage);
     }
+    if current.cut_off {
+        let halt = budget::breach(&goal.budget, state, now);
+        return halt.map_or(Action::Stop(Run::Up), |halt| Action::Record(Event::BudgetHalt(halt)));
+    }
     if known.interruptions >= INTERRUPTIONS_MAX {
         return give_up(attempt, Cause::Interrupted, interrupted_too_often());
     }

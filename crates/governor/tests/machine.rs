@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use common::{World, goal, id};
 use machine_driver_governor::{Action, INTERRUPTIONS_MAX, budget};
-use machine_driver_state::event::{Cause, Event};
+use machine_driver_state::control::Cut;
+use machine_driver_state::event::{Cause, Event, Stage};
 use machine_driver_state::goal::{Goal, Mode, Status};
 use machine_driver_state::state::Run;
 use proptest::prelude::*;
@@ -103,6 +104,39 @@ fn ten_crashes_in_a_row_in_the_verify_block_a_task_and_run_its_worker_once() {
     world.finish(&[]);
     assert_eq!(world.state.at(0).unwrap().cause, Some(Cause::Interrupted));
     assert_eq!(world.state.spent().worker_runs, 1);
+}
+
+#[test]
+fn a_verify_that_is_cut_off_goes_on_in_the_next_run_and_its_worker_does_not() {
+    let mut world = World::new(goal(&[vec![]]));
+    let Action::Verify(attempt, ..) = until_verify(&mut world) else { unreachable!() };
+    world.say(common::interrupted(attempt, Stage::Verify, Cut::Sigint));
+    assert_eq!(world.next(), Action::Stop(Run::Up), "nothing goes on in this run");
+    world.up();
+    world.finish(&[]);
+    let task = world.state.at(0).unwrap();
+    assert_eq!((task.status, world.state.spent().worker_runs), (Status::Done, 1));
+    world.replay(&world.lines).unwrap();
+}
+
+#[test]
+fn the_clock_can_halt_a_verify() {
+    let mut limited = goal(&[vec![]]);
+    limited.budget.wall_max = Some(Duration::from_secs(5));
+    let mut world = World::new(limited);
+    let Action::Verify(attempt, ..) = until_verify(&mut world) else { unreachable!() };
+    world.pass_time(Duration::from_secs(5));
+    world.say(common::interrupted(attempt, Stage::Verify, Cut::Budget));
+    world.finish(&[]);
+    assert_eq!((world.state.run(), world.events.last().unwrap().name()), (Run::Halted, "budget_halt"));
+    world.replay(&world.lines).unwrap();
+}
+
+fn until_verify(world: &mut World) -> Action {
+    while !matches!(world.next(), Action::Verify(..)) {
+        assert!(world.step(OK));
+    }
+    world.next()
 }
 
 #[test]

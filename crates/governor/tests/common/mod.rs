@@ -145,6 +145,10 @@ impl World {
         let (verifier_id, output) = (verifier(), OutputDigest { bytes: 0, sha256: digest(0) });
         match choice % 8 {
             0..=4 => self.say(Event::Verified(attempt, Verified { verifier_id, output, wall_ms: 1 })),
+            _ if choice > 200 => {
+                self.say(interrupted(attempt, Stage::Verify, Cut::Sigint));
+                self.up();
+            }
             5 | 6 => self.say(Event::VerifyFailed(attempt, failure(verifier_id, output))),
             _ => {
                 let unavailable = VerifyUnavailable { verifier_id, reason: "exit 127".into(), tries };

@@ -12,6 +12,7 @@ use super::keys::{self, Key, Level, Role};
 use super::node::Node;
 use super::read::{Repo, read};
 use super::report::Report;
+use super::text::Step;
 use super::{Goal, rewrite, text};
 use crate::canonical::{canonical_json, sha256};
 
@@ -128,6 +129,17 @@ impl GoalFile {
             GoalError::single(&self.path, &self.source, "tasks".to_owned(), 0..0, message, None)
         })?;
         Self::read(source, &self.path, Repo::Found(&self.goal.repo))
+    }
+
+    /// An error about this file that only somebody else could find, such as a command that does not exist: at `key` of
+    /// the task with this place in [`Goal::tasks`], or of the goal itself.
+    #[must_use]
+    pub fn refuse(&self, task: Option<usize>, key: &str, message: String, help: Option<String>) -> GoalError {
+        let task = task.map(|index| [Step::Key("tasks".to_owned()), Step::Index(index)]);
+        let mut steps: Vec<Step> = task.into_iter().flatten().collect();
+        steps.push(Step::Key(key.to_owned()));
+        let span = text::locate(&self.source, &steps, false);
+        GoalError::single(&self.path, &self.source, path_of(&steps), span, message, help)
     }
 
     fn read(source: String, path: &Path, repo: Repo<'_>) -> Result<Self, GoalError> {

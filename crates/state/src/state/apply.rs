@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Current, Phase, Run, State};
+use crate::control::Cut;
 use crate::event::{AttemptRef, Event, Imported, Interrupted, Stage, WorkerClass, WorkerExited};
 use crate::goal::Status;
 use crate::id::{Digest, TaskId};
@@ -75,13 +76,13 @@ impl State {
             }
             Event::TaskAdded(added) => self.goal_changed(added.before, added.after),
             Event::Retried(retried) => {
-                self.not_under_way()?;
                 self.put_back(std::slice::from_ref(&retried.task))?;
                 self.put_back(&retried.with)
             }
             Event::Tampering(_) => self.up(),
-            Event::BudgetHalt(_) => self.stop(Run::Halted),
-            Event::GoalComplete(_) => self.stop(Run::Complete),
+            Event::BudgetHalt(_) if self.is_cut_off() => self.end_run(Run::Halted),
+            Event::BudgetHalt(_) => self.not_under_way().and_then(|()| self.end_run(Run::Halted)),
+            Event::GoalComplete(_) => self.not_under_way().and_then(|()| self.end_run(Run::Complete)),
             _ => self.up().and_then(|()| self.attempt_event(&record.event, at)),
         }
     }
@@ -151,7 +152,8 @@ impl State {
             None => self.goal_digest = Some(digest),
         }
         if let Some(current) = &mut self.current {
-            current.left_behind = true;
+            current.left_behind = !current.cut_off;
+            current.cut_off = false;
         }
         self.run = Run::Up;
         self.last_attempt_at = None;
@@ -199,6 +201,9 @@ impl State {
 
     fn put_back(&mut self, tasks: &[TaskId]) -> Applied {
         for id in tasks {
+            if self.current.as_ref().is_some_and(|current| current.task == *id) {
+                return Err(format!("an attempt at task `{id}` is under way"));
+            }
             let slot = self.slot(id);
             self.with_task(slot, super::TaskState::put_back);
             self.plan.set(slot, Status::Pending);
@@ -235,6 +240,7 @@ impl State {
             dispatched_at: at,
             phase: Phase::Dispatched,
             left_behind: false,
+            cut_off: false,
             mark: None,
         });
         self.plan.set_running(slot, true);
@@ -324,6 +330,7 @@ impl State {
         self.spent.wall = self.spent.wall.saturating_add(interrupted.unlogged_wall());
         let current = self.under_way_or_left(attempt)?;
         current.left_behind = false;
+        current.cut_off = interrupted.by != Cut::Crash;
         let (slot, stage) = (
             current.slot,
             if current.phase == Phase::Dispatched {
@@ -353,10 +360,14 @@ impl State {
         }
     }
 
-    fn stop(&mut self, run: Run) -> Applied {
-        self.up().and_then(|()| self.not_under_way())?;
+    fn end_run(&mut self, run: Run) -> Applied {
+        self.up()?;
         self.run = run;
         Ok(())
+    }
+
+    fn is_cut_off(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.cut_off)
     }
 
     fn up(&self) -> Applied {
@@ -381,6 +392,9 @@ impl State {
         let current = self.under_way_or_left(attempt)?;
         if current.left_behind {
             return Err("an earlier driver left this attempt behind, and nothing has cleared it up".into());
+        }
+        if current.cut_off {
+            return Err("it was cut off, and no driver has started since".into());
         }
         Ok(current)
     }

@@ -74,6 +74,8 @@ pub struct Current {
     pub phase: Phase,
     /// Whether an earlier driver left it behind: it has to be cleared up before anything else.
     pub left_behind: bool,
+    /// Whether its verify was cut off in this run: nothing goes on before the next one.
+    pub cut_off: bool,
     /// The worker's process, once it runs.
     pub mark: Option<ProcessMark>,
 }
