@@ -77,6 +77,13 @@ impl Attempt<'_> {
     }
 }
 
+/// Whether a command names `MACHINE_TASK`, which is not set where the text is longer than [`TEXT_MAX`].
+#[must_use]
+pub fn names_task(command: &str) -> bool {
+    let longer = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    command.split("MACHINE_TASK").skip(1).any(|rest| !longer(rest))
+}
+
 /// Sets a variable, in the place of one that has the name.
 pub fn set(variables: &mut Variables, name: &str, value: OsString) {
     variables.retain(|(known, _)| known != name);
@@ -207,6 +214,21 @@ mod tests {
                 expected,
                 "{pattern} {name}"
             );
+        }
+    }
+
+    #[test]
+    fn the_name_of_the_text_is_told_from_longer_ones() {
+        for named in [
+            "MACHINE_TASK",
+            "a \"$MACHINE_TASK\"",
+            "${MACHINE_TASK:-x}",
+            "$MACHINE_TASK_ID $MACHINE_TASK",
+        ] {
+            assert!(names_task(named), "{named}");
+        }
+        for other in ["", "$MACHINE_TASK_FILE", "$MACHINE_TASKS", "machine_task"] {
+            assert!(!names_task(other), "{other}");
         }
     }
 

@@ -11,6 +11,7 @@
 use std::ffi::OsString;
 use std::fmt;
 
+use machine_driver_state::environment;
 use machine_driver_state::goal::CommandLine;
 
 mod error;
@@ -328,11 +329,9 @@ fn render(units: &[Unit], quotings: &[Quoting]) -> String {
 }
 
 fn uses_task_text<'a>(texts: impl IntoIterator<Item = &'a [Unit]>) -> bool {
-    texts.into_iter().any(|units| {
-        let text = render(units, &[]);
-        let mut after = text.split(Placeholder::Task.variable()).skip(1);
-        after.any(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
-    })
+    texts
+        .into_iter()
+        .any(|units| environment::names_task(&render(units, &[])))
 }
 
 fn first_program(script: &Script) -> Option<String> {
