@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::canonical::{CanonicalError, digest_of};
+use crate::canonical::{CanonicalError, digest_of_fields};
 use crate::event::{Event, EventError};
 use crate::id::Digest;
 use crate::strict;
@@ -123,7 +123,7 @@ impl Record {
             event,
             hash: Digest::from_bytes([0; 32]),
         };
-        record.hash = digest_of(&record.unsealed()?)?;
+        record.hash = digest_of_fields(&record.unsealed()?)?;
         Ok(record)
     }
 
@@ -144,14 +144,12 @@ impl Record {
     /// [`RecordError`] names what is wrong with it.
     pub fn read(line: &[u8]) -> Result<Self, RecordError> {
         let (mut fields, hash) = checked_fields(line)?;
-        let seq = field(&mut fields, "seq", "a number from 0", |v| v.as_u64())?;
+        let seq = field(&mut fields, "seq", "a number from 0", Value::as_u64)?;
         let at = field(&mut fields, "ts", "a time", |v| {
             Timestamp::parse(v.as_str()?).ok()
         })?;
         let prev = field(&mut fields, "prev_hash", "a SHA-256", previous)?;
-        let name = field(&mut fields, "event", "a text", |v| {
-            v.as_str().map(str::to_owned)
-        })?;
+        let name = field(&mut fields, "event", "a text", |v| v.as_str().map(str::to_owned))?;
         let deployment_id = field(&mut fields, "deployment_id", "a text", |v| {
             v.as_str().map(str::to_owned)
         })?;
@@ -190,9 +188,7 @@ impl Record {
         }
         let prev = head.map(|head| head.hash);
         if self.prev != prev {
-            let text = |digest: Option<Digest>| {
-                digest.map_or_else(String::new, |digest| digest.to_string())
-            };
+            let text = |digest: Option<Digest>| digest.map_or_else(String::new, |digest| digest.to_string());
             return Err(RecordError::Chain {
                 field: "prev_hash",
                 expected: text(prev),
@@ -218,9 +214,7 @@ impl Record {
         fields.insert("ts".into(), self.at.to_string().into());
         fields.insert(
             "prev_hash".into(),
-            self.prev
-                .map_or_else(String::new, |prev| prev.to_string())
-                .into(),
+            self.prev.map_or_else(String::new, |prev| prev.to_string()).into(),
         );
         fields.insert("event".into(), self.event.name().into());
         fields.insert("deployment_id".into(), self.deployment_id.clone().into());
@@ -240,7 +234,7 @@ fn checked_fields(line: &[u8]) -> Result<(Map<String, Value>, Digest), RecordErr
         Digest::new(v.as_str()?).ok()
     })?;
     fields.swap_remove("sig");
-    let found = digest_of(&fields)?;
+    let found = digest_of_fields(&fields)?;
     if found == stated {
         Ok((fields, stated))
     } else {
@@ -272,15 +266,13 @@ fn field<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::canonical::digest_of;
     use crate::event::GoalComplete;
 
     fn chain(length: u64) -> Vec<Record> {
         let mut head = None;
         let records = (0..length).map(|n| {
-            let event = Event::GoalComplete(GoalComplete {
-                done: n,
-                blocked: 0,
-            });
+            let event = Event::GoalComplete(GoalComplete { done: n, blocked: 0 });
             let at = Timestamp::from_millis(1_795_341_600_000 + i64::try_from(n).unwrap());
             let record = Record::after(head, at, "d", event).unwrap();
             head = Some(record.head());
@@ -316,11 +308,7 @@ mod tests {
                 let mut bytes = line.clone().into_bytes();
                 bytes[at] ^= flip;
                 let read = Record::read(&bytes).and_then(|record| record.check_follows(head));
-                assert!(
-                    read.is_err(),
-                    "byte {at}: {}",
-                    String::from_utf8_lossy(&bytes)
-                );
+                assert!(read.is_err(), "byte {at}: {}", String::from_utf8_lossy(&bytes));
             }
         }
     }
@@ -337,10 +325,7 @@ mod tests {
             seq: 1,
             hash: records[0].hash,
         };
-        let error = records[2]
-            .check_follows(Some(foreign))
-            .unwrap_err()
-            .to_string();
+        let error = records[2].check_follows(Some(foreign)).unwrap_err().to_string();
         assert!(error.starts_with("`prev_hash` is"), "{error}");
         assert!(records[1].check_follows(None).is_err());
     }
@@ -354,9 +339,6 @@ mod tests {
         let error = Record::read(serde_json::to_string(&fields).unwrap().as_bytes())
             .unwrap_err()
             .to_string();
-        assert!(
-            error.contains("does not know the event `teleported`"),
-            "{error}"
-        );
+        assert!(error.contains("does not know the event `teleported`"), "{error}");
     }
 }

@@ -1,5 +1,5 @@
 //! A world in which the machine can be run without a disk, a clock or a process.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

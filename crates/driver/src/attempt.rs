@@ -1,0 +1,311 @@
+//! One attempt carried out: the worker runs, reality is asked, and what a killed driver left behind is cleared up.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use machine_driver_governor::budget;
+use machine_driver_process::{Started, sweep_orphans};
+use machine_driver_state::control::{Control, Cut, Progress};
+use machine_driver_state::event::{AttemptRef, Event, Interrupted, Stage};
+use machine_driver_state::goal::{CommandLine, Goal, Task};
+use machine_driver_state::id::TaskId;
+use machine_driver_state::time::Timestamp;
+use machine_driver_state::usage::Usage;
+use machine_driver_verify::VerifyOrder;
+use machine_driver_worker::{Feedback, WorkOrder, usage_left_behind};
+
+use crate::attend::{Attendant, attend};
+use crate::driver::Driver;
+use crate::error::DriverError;
+use crate::notice::Notice;
+use crate::outcome;
+
+/// How often a driver that waits for work leaves a sign of life, so that a crash does not hide the time used.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// The most of a failed verify's output that is fed back, in bytes.
+const FEEDBACK_MAX: u64 = 64 << 10;
+
+impl Driver {
+    /// Runs the worker, and records how it ended.
+    pub(crate) fn work(&mut self, attempt: &AttemptRef, index: usize) -> Result<(), DriverError> {
+        let order = self.work_order(attempt, index)?;
+        let worker = Arc::clone(&self.worker);
+        let (ended, cut, used) =
+            self.attended(attempt, Stage::Worker, |control| worker.run(&order, control))?;
+        let (now, event) = (
+            self.timeline.now(),
+            outcome::of_work(attempt.clone(), ended, cut, used),
+        );
+        self.record(now, event)
+    }
+
+    /// Runs the verifier, and records what it said.
+    pub(crate) fn verify(
+        &mut self,
+        attempt: &AttemptRef,
+        index: usize,
+        tries: u32,
+    ) -> Result<(), DriverError> {
+        let order = self.verify_order(attempt, index)?;
+        let verifier = Arc::clone(&self.verifier);
+        let (ended, cut, _) =
+            self.attended(attempt, Stage::Verify, |control| verifier.verify(&order, control))?;
+        let event = outcome::of_verify(attempt.clone(), verifier.id(), ended, cut, tries);
+        let now = self.timeline.now();
+        self.record(now, event)
+    }
+
+    /// Ends what an earlier driver left running, and records that its attempt was cut off.
+    pub(crate) fn clear_up(&mut self, attempt: AttemptRef, stage: Stage) -> Result<(), DriverError> {
+        let current = self.held.state.current();
+        let sessions: Vec<String> = current
+            .iter()
+            .map(|current| current.session.as_str().to_owned())
+            .collect();
+        let mark = current.and_then(|current| current.mark.clone());
+        let started: Vec<Started> = mark.into_iter().map(outcome::started).collect();
+        let ended = sweep_orphans(&sessions, &started);
+        let operation = "could not end what an earlier driver left running";
+        let count = ended.map_err(|source| DriverError::Process { operation, source })?;
+        if count > 0 {
+            self.tell(&Notice::OrphansEnded { count });
+        }
+        let now = self.timeline.now();
+        let unlogged = self.last_beat(now).since(self.held.state.last_at());
+        let (usage, output_bytes) = self.known_of_worker(&attempt, stage);
+        let unlogged_wall_ms = u64::try_from(unlogged.as_millis()).unwrap_or(u64::MAX);
+        let cut_off = Interrupted {
+            by: Cut::Crash,
+            stage,
+            usage,
+            output_bytes,
+            unlogged_wall_ms,
+        };
+        self.record(now, Event::Interrupted(attempt, cut_off))
+    }
+
+    /// Does work in a thread of its own, and attends to it.
+    fn attended<T: Send + 'static>(
+        &mut self,
+        attempt: &AttemptRef,
+        stage: Stage,
+        work: impl FnOnce(&Control) -> T + Send,
+    ) -> Result<(Option<T>, Option<Cut>, Usage), DriverError> {
+        let stop = self.stop.clone();
+        let mut watch = Watch {
+            driver: self,
+            attempt,
+            stage,
+            used: Usage::default(),
+            failed: None,
+        };
+        let (result, cut) = attend(&stop, &mut watch, work);
+        match watch.failed {
+            Some(error) => Err(error),
+            None => Ok((result.ok(), cut, watch.used)),
+        }
+    }
+
+    fn work_order(&self, attempt: &AttemptRef, index: usize) -> Result<WorkOrder, DriverError> {
+        let (goal, task) = self.task(index)?;
+        let evidence = self.evidence(&task.id)?;
+        Ok(WorkOrder {
+            task: task.id.clone(),
+            text: task.goal.clone(),
+            attempt: attempt.attempt,
+            session: outcome::session(attempt)?,
+            feedback: self.feedback(index, &evidence)?,
+            repo: goal.repo.clone(),
+            goal_file: self.held.store.paths().goal.clone(),
+            evidence,
+            command: task.worker_cmd.as_ref().unwrap_or(&goal.worker_cmd).clone(),
+            wall: task.worker_timeout.unwrap_or(goal.worker_timeout),
+            idle: goal.worker_idle,
+            output_max: budget::output_left(&goal.budget, self.held.state.spent()),
+            env_pass: goal.env_pass.clone(),
+        })
+    }
+
+    fn verify_order(&self, attempt: &AttemptRef, index: usize) -> Result<VerifyOrder, DriverError> {
+        let (goal, task) = self.task(index)?;
+        let worked = self.work_order(attempt, index)?;
+        let command = task.verify_cmd.as_ref().or(goal.verify_cmd.as_ref());
+        let command: &CommandLine = command.ok_or(DriverError::Rules("there is no verify_cmd to run"))?;
+        Ok(VerifyOrder {
+            task_file: worked.task_file(),
+            feedback_file: worked.feedback_file(),
+            usage_file: worked.usage_file(),
+            task: task.id.clone(),
+            text: worked.text,
+            attempt: attempt.attempt,
+            session: worked.session,
+            repo: worked.repo,
+            goal_file: worked.goal_file,
+            evidence: worked.evidence,
+            command: command.clone(),
+            wall: goal.verify_timeout,
+            env_pass: goal.env_pass.clone(),
+        })
+    }
+
+    fn task(&self, index: usize) -> Result<(&Goal, &Task), DriverError> {
+        let goal = self.held.goal();
+        let task = goal
+            .tasks
+            .get(index)
+            .ok_or(DriverError::Rules("the task is not in the goal"))?;
+        Ok((goal, task))
+    }
+
+    /// The task's evidence folder, made where there is none. A link in its place is not followed.
+    fn evidence(&self, task: &TaskId) -> Result<PathBuf, DriverError> {
+        let folder = self.held.evidence_of(task);
+        make_folder(&folder).map_err(|source| DriverError::Io {
+            operation: "make the folder",
+            path: folder.clone(),
+            source,
+        })?;
+        Ok(folder)
+    }
+
+    /// The end of what the last failed verify wrote.
+    fn feedback(&self, index: usize, evidence: &Path) -> Result<Option<Feedback>, DriverError> {
+        let Some(failed) = self.held.state.at(index).and_then(|known| known.failed_attempt) else {
+            return Ok(None);
+        };
+        let path = evidence.join(format!("attempt-{failed}.verify.log"));
+        match tail_of(&path, FEEDBACK_MAX) {
+            Ok(tail) => Ok(Some(Feedback { tail })),
+            // A custom verifier keeps no such file, and evidence may have been cleared away: the log has 600 characters.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let known = self
+                    .held
+                    .state
+                    .at(index)
+                    .and_then(|known| known.verify_tail.clone());
+                Ok(Some(Feedback {
+                    tail: known.unwrap_or_default().into_bytes(),
+                }))
+            }
+            Err(source) => Err(DriverError::Io {
+                operation: "read",
+                path,
+                source,
+            }),
+        }
+    }
+
+    /// What is known of a worker whose end nobody saw.
+    fn known_of_worker(&self, attempt: &AttemptRef, stage: Stage) -> (Usage, u64) {
+        if stage == Stage::Verify {
+            return (Usage::default(), 0);
+        }
+        let evidence = self.held.evidence_of(&attempt.task);
+        let log = evidence.join(format!("attempt-{}.worker.log", attempt.attempt));
+        let output_bytes = fs::symlink_metadata(log).map_or(0, |meta| meta.len());
+        (usage_left_behind(&evidence, attempt.attempt), output_bytes)
+    }
+
+    fn beat_file(&self) -> PathBuf {
+        self.held.store.paths().evidence.join("last-beat")
+    }
+
+    /// Leaves a sign of life. It only makes the budget more exact, so nothing fails where it cannot be written.
+    fn beat(&self) {
+        let file = self.beat_file();
+        if fs::symlink_metadata(&file).is_ok_and(|meta| !meta.is_file()) {
+            return;
+        }
+        drop(fs::write(file, self.timeline.now().to_string()));
+    }
+
+    /// The last sign of life, never later than `now`.
+    fn last_beat(&self, now: Timestamp) -> Timestamp {
+        let text = fs::read_to_string(self.beat_file()).unwrap_or_default();
+        Timestamp::parse(text.trim()).map_or(self.held.state.last_at(), |beat| beat.min(now))
+    }
+}
+
+/// Attends to one worker or verifier for a driver.
+struct Watch<'a> {
+    driver: &'a mut Driver,
+    attempt: &'a AttemptRef,
+    stage: Stage,
+    used: Usage,
+    failed: Option<DriverError>,
+}
+
+impl Watch<'_> {
+    fn deadline(&self) -> Option<Timestamp> {
+        let held = &self.driver.held;
+        budget::wall_deadline(&held.goal().budget, &held.state)
+    }
+}
+
+impl Attendant for Watch<'_> {
+    fn heard(&mut self, progress: Progress) -> Option<Cut> {
+        match progress {
+            Progress::Started(mark) if self.stage == Stage::Worker => {
+                let now = self.driver.timeline.now();
+                let recorded = self
+                    .driver
+                    .record(now, Event::WorkerStarted(self.attempt.clone(), mark));
+                self.failed = self.failed.take().or(recorded.err());
+                self.failed.is_some().then_some(Cut::Stop)
+            }
+            Progress::Used(used) => {
+                self.used = used;
+                let held = &self.driver.held;
+                budget::breached_by(&held.goal().budget, held.state.spent(), used).then_some(Cut::Budget)
+            }
+            _ => None,
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let now = self.driver.timeline.now();
+        self.deadline()
+            .map_or(BEAT, |deadline| deadline.since(now).min(BEAT))
+    }
+
+    fn looked(&mut self) -> Option<Cut> {
+        self.driver.beat();
+        let now = self.driver.timeline.now();
+        self.deadline()
+            .is_some_and(|deadline| now >= deadline)
+            .then_some(Cut::Budget)
+    }
+}
+
+/// Makes a folder and those above it; one that is a link is refused, since it could lead anywhere.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    match fs::create_dir(folder) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let is_folder = fs::symlink_metadata(folder)?.is_dir();
+            if is_folder {
+                Ok(())
+            } else {
+                Err(io::Error::new(io::ErrorKind::NotADirectory, "it is not a folder"))
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn tail_of(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    use std::io::{Read, Seek, SeekFrom};
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+    }
+    let mut file = fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    let mut tail = Vec::new();
+    file.take(most).read_to_end(&mut tail)?;
+    Ok(tail)
+}

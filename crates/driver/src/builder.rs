@@ -1,0 +1,156 @@
+//! Putting a driver together.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use machine_driver_process::{Runner, Tier};
+use machine_driver_verify::{CommandVerifier, Verifier};
+use machine_driver_worker::{CommandWorker, Worker};
+
+use crate::clock::{Clock, SystemClock, Timeline};
+use crate::driver::{Driver, Until};
+use crate::error::DriverError;
+use crate::hold::Held;
+use crate::notice::Notice;
+use crate::preflight;
+use crate::stop::Stop;
+
+type Listener = Box<dyn FnMut(&Notice<'_>)>;
+
+/// Takes what a driver works with. All but the goal has a default: commands from goal.json, the system's clock.
+pub struct Builder {
+    goal: PathBuf,
+    worker: Option<Arc<dyn Worker>>,
+    verifier: Option<Arc<dyn Verifier>>,
+    clock: Box<dyn Clock>,
+    stop: Stop,
+    until: Until,
+    listener: Listener,
+    guarded: bool,
+}
+
+impl Builder {
+    pub(crate) fn new(goal: &Path) -> Self {
+        Self {
+            goal: goal.to_owned(),
+            worker: None,
+            verifier: None,
+            clock: Box::new(SystemClock::new()),
+            stop: Stop::new(),
+            until: Until::Finished,
+            listener: Box::new(|_| ()),
+            guarded: false,
+        }
+    }
+
+    /// Who does the tasks, in place of the goal's `worker_cmd`.
+    #[must_use]
+    pub fn worker(mut self, worker: impl Worker + 'static) -> Self {
+        self.worker = Some(Arc::new(worker));
+        self
+    }
+
+    /// Who judges them, in place of the goal's `verify_cmd`.
+    #[must_use]
+    pub fn verifier(mut self, verifier: impl Verifier + 'static) -> Self {
+        self.verifier = Some(Arc::new(verifier));
+        self
+    }
+
+    /// Where time comes from.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// The switch that ends the run from another thread.
+    #[must_use]
+    pub fn stop(mut self, stop: &Stop) -> Self {
+        self.stop = stop.clone();
+        self
+    }
+
+    /// How far this run goes.
+    #[must_use]
+    pub fn until(mut self, until: Until) -> Self {
+        self.until = until;
+        self
+    }
+
+    /// Who is told what happens, as it happens.
+    #[must_use]
+    pub fn on_notice(mut self, listener: impl FnMut(&Notice<'_>) + 'static) -> Self {
+        self.listener = Box::new(listener);
+        self
+    }
+
+    /// Holds processes by a guardian, a small process of their own that outlives a killed driver by just as long as it
+    /// takes to end them. `main` must begin with [`machine_driver_process::init`].
+    #[must_use]
+    pub const fn guarded(mut self) -> Self {
+        self.guarded = true;
+        self
+    }
+
+    /// Checks the goal, takes its lock and folds its log. What was under way when an earlier driver was killed is not
+    /// touched before [`Driver::run`].
+    ///
+    /// # Errors
+    /// [`DriverError`] for a goal that is not acceptable, one that another driver holds, or a log that does not hold
+    /// together. Nothing on the disk was changed then, but for an empty log that the lock may have made.
+    pub fn build(self) -> Result<Driver, DriverError> {
+        let commands = preflight::Commands {
+            worker: self.worker.is_none(),
+            verifier: self.verifier.is_none(),
+        };
+        let held = Held::take(&self.goal, &|file| preflight::check(file, commands))?;
+        let runner = self.runner(&held)?;
+        let worker = self
+            .worker
+            .unwrap_or_else(|| Arc::new(CommandWorker::new(runner.clone())));
+        let verifier = self
+            .verifier
+            .unwrap_or_else(|| Arc::new(CommandVerifier::new(runner.clone())));
+        if worker.id() == verifier.id() {
+            return Err(DriverError::OneActor(worker.id().clone()));
+        }
+        let tier = if runner.tier() == Tier::Guardian {
+            "guardian"
+        } else {
+            "group"
+        };
+        Ok(Driver::new(
+            held,
+            worker,
+            verifier,
+            Timeline::new(self.clock),
+            self.stop,
+            self.until,
+            self.listener,
+            tier,
+        ))
+    }
+
+    fn runner(&self, held: &Held) -> Result<Runner, DriverError> {
+        let lock = held.store.lock_file().filter(|_| self.guarded);
+        let Some(lock) = lock else {
+            return Ok(Runner::local());
+        };
+        Runner::guarded(lock).map_err(|source| DriverError::Process {
+            operation: "could not start the guardian",
+            source,
+        })
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("goal", &self.goal)
+            .field("worker", &self.worker)
+            .field("verifier", &self.verifier)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,117 @@
+//! What can end a run that was not meant to end, or keep one from starting.
+
+use std::io;
+use std::path::PathBuf;
+
+use machine_driver_process::ProcessError;
+use machine_driver_state::goal::file::GoalError;
+use machine_driver_state::id::ActorId;
+use machine_driver_state::state::OutOfOrder;
+use machine_driver_state::store::StoreError;
+
+use crate::exit::Exit;
+
+/// The driver could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DriverError {
+    /// goal.json is not acceptable.
+    #[error(transparent)]
+    Goal(Box<GoalError>),
+    /// goal.json could not be read.
+    #[error("could not read {path}: {source}", path = path.display())]
+    ReadGoal {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// goal.json asks for something that cannot be done with this log or on this machine.
+    #[error("{path}: {what}", path = path.display())]
+    Refused {
+        /// goal.json.
+        path: PathBuf,
+        /// What cannot be done.
+        what: String,
+        /// What a person can do about it.
+        help: String,
+    },
+    /// The store failed, or refuses.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log would not hold together: a bug, or somebody else's hand.
+    #[error(transparent)]
+    OutOfOrder(#[from] OutOfOrder),
+    /// The rules refuse to go on: a bug.
+    #[error("the rules refuse to go on: {0}")]
+    Rules(&'static str),
+    /// Processes could not be held or cleared up.
+    #[error("{operation}: {source}")]
+    Process {
+        /// What was being done.
+        operation: &'static str,
+        /// Why it failed.
+        source: ProcessError,
+    },
+    /// A folder or file of the driver's own could not be made or read.
+    #[error("could not {operation} {path}: {source}", path = path.display())]
+    Io {
+        /// What was being done.
+        operation: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Whoever does the work must not judge it.
+    #[error("worker and verifier are one: `{0}`")]
+    OneActor(ActorId),
+    /// A task's name fits nothing, or not a task that this can be done to.
+    #[error("{what}")]
+    Task {
+        /// What does not fit.
+        what: String,
+        /// What a person can do about it.
+        help: String,
+    },
+}
+
+impl DriverError {
+    /// How a command that met it ends.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Goal(_) | Self::ReadGoal { .. } | Self::Refused { .. } => Exit::BadGoal,
+            Self::Store(StoreError::Locked { .. } | StoreError::TreeLocked { .. }) => Exit::Locked,
+            Self::Task { .. } => Exit::Usage,
+            _ => Exit::Failed,
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn next_step(&self) -> Option<String> {
+        match self {
+            Self::Refused { help, .. } | Self::Task { help, .. } => Some(help.clone()),
+            Self::ReadGoal { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("Write one with `machine-driver init`, or name the file as the last argument.".into())
+            }
+            Self::ReadGoal { .. } => Some("Make it a file that you can read, and start again.".into()),
+            Self::Store(error) => Some(error.next_step().into()),
+            Self::OutOfOrder(_) => {
+                Some("Check the log with `machine-driver log verify`; begin a new one with `machine-driver log restart`.".into())
+            }
+            Self::Io { .. } => Some("Mend the folder or the disk, and start again: nothing recorded is lost.".into()),
+            Self::Process { .. } => Some("Start again: what was under way goes on as the same task.".into()),
+            Self::OneActor(_) => Some("Give the verifier an id of its own.".into()),
+            Self::Rules(_) => Some("This is a bug in machine-driver: please report it with the log.".into()),
+            Self::Goal(_) => None,
+        }
+    }
+}
+
+impl From<GoalError> for DriverError {
+    fn from(error: GoalError) -> Self {
+        Self::Goal(Box::new(error))
+    }
+}

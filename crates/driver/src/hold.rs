@@ -1,0 +1,380 @@
+//! Taking hold of a goal: read, check, lock, fold. Nothing on the disk changes before the goal was found good.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use machine_driver_state::canonical::sha256;
+use machine_driver_state::event::{Event, Origin};
+use machine_driver_state::goal::file::{BYTES_MAX, GoalFile, Place};
+use machine_driver_state::goal::{Budget, Goal, Status};
+use machine_driver_state::id::{Digest, TaskId};
+use machine_driver_state::record::{Head, Record};
+use machine_driver_state::state::State;
+use machine_driver_state::store::{
+    Access, BoxError, Expected, FileStore, Kept, KeptAs, Opened, Paths, Store, StoreError, TreeLock,
+    lock_tree,
+};
+use machine_driver_state::time::Timestamp;
+
+use crate::error::DriverError;
+use crate::opening::{self, Then};
+use crate::progress::progress;
+
+/// A goal and its log, locked and understood.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) store: FileStore,
+    pub(crate) file: GoalFile,
+    pub(crate) state: State,
+    /// Bytes of a torn last line that were cut off the log.
+    pub(crate) torn: u64,
+    /// A log of the original driver that was set aside, now or before a crash.
+    pub(crate) kept: Option<Kept>,
+    then: Then,
+    _tree: Option<TreeLock>,
+}
+
+/// What folding the log has brought.
+#[derive(Debug, Default)]
+struct Folded {
+    state: State,
+    then: Then,
+    last_added: Option<(Digest, Digest)>,
+}
+
+/// Reads a goal.json and checks all that can be known without its log.
+///
+/// # Errors
+/// [`DriverError::ReadGoal`], [`DriverError::Goal`].
+pub fn read_goal(path: &Path) -> Result<GoalFile, DriverError> {
+    let bytes = read_bounded(path).map_err(|source| DriverError::ReadGoal {
+        path: path.to_owned(),
+        source,
+    })?;
+    parse(&bytes, path)
+}
+
+/// Like [`read_goal`], from a text that stands at `path`.
+pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<GoalFile, DriverError> {
+    let place = Place {
+        path: path.to_owned(),
+        folder: Paths::of(path).folder,
+        cwd: std::env::current_dir().ok(),
+        home: std::env::var_os("HOME").map(PathBuf::from),
+        folder_at: &|folder| folder.canonicalize().ok().filter(|folder| folder.is_dir()),
+    };
+    Ok(GoalFile::parse(bytes, &place)?)
+}
+
+/// One byte more than is allowed is enough to know that it is too large; a pipe or device is not waited for.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+impl Held {
+    /// Reads, checks, locks and folds. `check` is asked about the goal before anything is touched.
+    pub(crate) fn take(
+        path: &Path,
+        check: &dyn Fn(&GoalFile) -> Result<(), DriverError>,
+    ) -> Result<Self, DriverError> {
+        let paths = Paths::of(path);
+        let mut file = read_goal(path)?;
+        check(&file)?;
+        let mut store = FileStore::open(&paths, Access::Create)?;
+        let tree = Some(lock_tree(&file.goal().repo, &paths.goal)?);
+        let text = store.goal_text()?;
+        if text != file.source() {
+            file = parse(text.as_bytes(), path)?;
+            check(&file)?;
+        }
+        Self::fold(store, file, tree)
+    }
+
+    /// Folds the log of a goal that is locked and was found good.
+    fn fold(mut store: FileStore, file: GoalFile, tree: Option<TreeLock>) -> Result<Self, DriverError> {
+        let mut folded = Folded::default();
+        let (opened, kept) = load(&mut store, &file, &mut folded)?;
+        let mut held = Self {
+            store,
+            file,
+            state: folded.state,
+            torn: opened.torn,
+            kept,
+            then: folded.then,
+            _tree: tree,
+        };
+        held.check_binding()?;
+        held.finish_half_written(folded.last_added)?;
+        held.check_under_way()?;
+        Ok(held)
+    }
+
+    pub(crate) fn goal(&self) -> &Goal {
+        self.file.goal()
+    }
+
+    /// The records with which this run's story begins, in order; the goal that they name is kept first.
+    pub(crate) fn opening(&mut self, at: Timestamp) -> Result<Option<Record>, DriverError> {
+        self.store.save_snapshot(&self.file.snapshot())?;
+        let event = if self.state.head().is_none() {
+            let origin = if self.kept.is_some() {
+                Origin::Original
+            } else {
+                Origin::GoalJson
+            };
+            opening::imported(self.goal(), self.file.progress(), origin, self.kept.as_ref())
+        } else {
+            let budget_before = self.budget_before();
+            opening::edited(
+                self.goal(),
+                self.file.progress(),
+                &self.state,
+                &self.then,
+                budget_before.as_ref(),
+            )
+        };
+        let record = event.map(|event| self.append(at, event)).transpose()?;
+        self.state.adopt(self.file.goal());
+        Ok(record)
+    }
+
+    /// Records that a chain begins anew with the progress that goal.json shows.
+    pub(crate) fn restart(&mut self, at: Timestamp) -> Result<Kept, DriverError> {
+        let kept = self.store.set_aside(KeptAs::Numbered)?;
+        let deployment_id = self.goal().deployment_id.clone();
+        self.store.load(
+            &Expected {
+                deployment_id,
+                checkpoint: None,
+            },
+            &mut |_| Ok(()),
+        )?;
+        self.state = State::new();
+        self.store.save_snapshot(&self.file.snapshot())?;
+        if let Some(event) =
+            opening::imported(self.goal(), self.file.progress(), Origin::Restart, Some(&kept))
+        {
+            self.append(at, event)?;
+        }
+        self.state.adopt(self.file.goal());
+        self.checkpoint()?;
+        Ok(kept)
+    }
+
+    /// Takes the lock for a new chain, whatever the old one looks like.
+    pub(crate) fn take_for_restart(path: &Path) -> Result<Self, DriverError> {
+        let file = read_goal(path)?;
+        let mut store = FileStore::open(&Paths::of(path), Access::Create)?;
+        let tree = Some(lock_tree(&file.goal().repo, &store.paths().goal)?);
+        let text = store.goal_text()?;
+        let file = if text == file.source() {
+            file
+        } else {
+            parse(text.as_bytes(), path)?
+        };
+        Ok(Self {
+            store,
+            file,
+            state: State::new(),
+            torn: 0,
+            kept: None,
+            then: Then::new(),
+            _tree: tree,
+        })
+    }
+
+    /// Appends a record and takes it up. When this returns it is durable.
+    pub(crate) fn append(&mut self, at: Timestamp, event: Event) -> Result<Record, DriverError> {
+        let record = self.store.append(at, event)?;
+        self.state.apply(&record)?;
+        Ok(record)
+    }
+
+    /// goal.json as it is to be now.
+    pub(crate) fn rendered(&self) -> String {
+        self.file.render(&progress(self.goal(), &self.state))
+    }
+
+    pub(crate) fn checkpoint(&mut self) -> Result<(), DriverError> {
+        Ok(self.store.checkpoint(&self.rendered())?)
+    }
+
+    pub(crate) fn evidence_of(&self, task: &TaskId) -> PathBuf {
+        self.store.paths().task_evidence(task)
+    }
+
+    /// A log is bound to the goal whose name its first record has.
+    fn check_binding(&self) -> Result<(), DriverError> {
+        let name = &self.goal().name;
+        match self.state.goal_name() {
+            Some(bound) if bound != name => Err(DriverError::Refused {
+                path: self.store.paths().goal.clone(),
+                what: format!("the log beside it belongs to the goal `{bound}`, not `{name}`"),
+                help:
+                    "Name the goal as it was, move goal.json to a folder of its own, or begin a new log with \
+                       `machine-driver log restart`."
+                        .into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// A command was killed between its record and goal.json: the record counts.
+    fn finish_half_written(&mut self, last_added: Option<(Digest, Digest)>) -> Result<(), DriverError> {
+        let Some(digest) = opening::half_written(self.goal(), &self.state, last_added) else {
+            return Ok(());
+        };
+        let kept = self.store.paths().snapshot(&digest);
+        let snapshot = fs::read(&kept).map_err(|source| DriverError::Io {
+            operation: "read",
+            path: kept.clone(),
+            source,
+        })?;
+        let document: serde_json::Value =
+            serde_json::from_slice(&snapshot).map_err(|error| DriverError::Io {
+                operation: "read",
+                path: kept,
+                source: error.into(),
+            })?;
+        let known = self.goal().tasks.len();
+        let added = document
+            .get("tasks")
+            .and_then(|tasks| tasks.as_array())
+            .and_then(|tasks| tasks.get(known));
+        if let Some(task) = added {
+            self.file = self.file.with_task(task)?;
+        }
+        Ok(())
+    }
+
+    /// What is under way must still be in the goal: its end has to be recorded.
+    fn check_under_way(&self) -> Result<(), DriverError> {
+        let Some(current) = self.state.current() else {
+            return Ok(());
+        };
+        if self.goal().tasks.iter().any(|task| task.id == current.task) {
+            return Ok(());
+        }
+        Err(DriverError::Refused {
+            path: self.store.paths().goal.clone(),
+            what: format!(
+                "task `{}` is not in it any more, but an attempt at it is under way",
+                current.task
+            ),
+            help: "Put the task back until it is done or blocked.".into(),
+        })
+    }
+
+    /// The limits that the log knows, where its goal was kept.
+    fn budget_before(&self) -> Option<Budget> {
+        let digest = self.state.goal_digest()?;
+        let goal = kept_goal(self.store.paths(), digest).ok()?;
+        Some(goal.budget)
+    }
+}
+
+/// A goal as it was, from `evidence/goal/<digest>.json`.
+///
+/// # Errors
+/// Why it cannot be had, in words.
+pub fn kept_goal(paths: &Paths, digest: Digest) -> Result<Goal, String> {
+    let kept = paths.snapshot(&digest);
+    let bytes = read_bounded(&kept).map_err(|error| format!("could not read {}: {error}", kept.display()))?;
+    if sha256(&bytes) != digest {
+        return Err(format!(
+            "{} was changed: its SHA-256 is not its name",
+            kept.display()
+        ));
+    }
+    let place = Place::unseen(kept, paths.folder.clone(), None);
+    GoalFile::parse(&bytes, &place)
+        .map(|file| file.goal().clone())
+        .map_err(|error| error.to_string())
+}
+
+/// Folds the log; one that the original driver wrote is set aside, and the chain begins behind it.
+fn load(
+    store: &mut FileStore,
+    file: &GoalFile,
+    folded: &mut Folded,
+) -> Result<(Opened, Option<Kept>), DriverError> {
+    let checkpoint = file.progress().checkpoint.map(|at| Head {
+        seq: at.seq,
+        hash: at.hash,
+    });
+    let expected = Expected {
+        deployment_id: file.goal().deployment_id.clone(),
+        checkpoint,
+    };
+    match store.load(&expected, &mut |entry| folded.take(&entry.record, checkpoint)) {
+        Ok(opened) => {
+            let kept = if opened.head.is_none() {
+                kept_before_a_crash(store.paths())?
+            } else {
+                None
+            };
+            Ok((opened, kept))
+        }
+        Err(StoreError::Original { .. }) => {
+            let kept = store.set_aside(KeptAs::Original)?;
+            let expected = Expected {
+                checkpoint: None,
+                ..expected
+            };
+            Ok((store.load(&expected, &mut |_| Ok(()))?, Some(kept)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Folded {
+    fn take(&mut self, record: &Record, checkpoint: Option<Head>) -> Result<(), BoxError> {
+        self.state.apply(record)?;
+        if let Event::TaskAdded(added) = &record.event {
+            self.last_added = Some((added.before, added.after));
+        } else if let Event::GoalEdited(_) = &record.event {
+            self.last_added = None;
+        }
+        if checkpoint.is_some_and(|head| head.seq == record.seq) {
+            let statuses: Vec<_> = self.state.tasks().map(|(id, _)| id.clone()).collect();
+            self.then = statuses
+                .into_iter()
+                .map(|id| (id.clone(), self.state.status(&id)))
+                .collect();
+            self.then.retain(|_, status| *status != Status::Pending);
+        }
+        Ok(())
+    }
+}
+
+/// A crash may have come between setting an original's log aside and the first record that names it.
+fn kept_before_a_crash(paths: &Paths) -> Result<Option<Kept>, DriverError> {
+    let path = paths.log_kept("original");
+    match fs::read(&path) {
+        Ok(bytes) => {
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            Ok(Some(Kept {
+                name,
+                sha256: sha256(&bytes),
+            }))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(DriverError::Io {
+            operation: "read",
+            path,
+            source,
+        }),
+    }
+}

@@ -1,0 +1,60 @@
+//! What a run tells whoever watches it.
+
+use std::time::Duration;
+
+use machine_driver_governor::dial::Granted;
+use machine_driver_state::goal::Goal;
+use machine_driver_state::record::Record;
+use machine_driver_state::state::State;
+use machine_driver_state::time::Timestamp;
+
+/// Something worth telling. Texts in it come from goals and workers: escape them before a terminal sees them.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Notice<'a> {
+    /// The driver is up, and this is what it starts from.
+    Up {
+        /// The goal.
+        goal: &'a Goal,
+        /// Where its run stands.
+        state: &'a State,
+        /// The mode granted, and why it is not the one asked for.
+        granted: Granted,
+    },
+    /// A record is on disk.
+    Recorded {
+        /// The record.
+        record: &'a Record,
+        /// The goal.
+        goal: &'a Goal,
+        /// Where the run stands after it.
+        state: &'a State,
+    },
+    /// Nothing is to be done until then.
+    Waiting {
+        /// Until when.
+        until: Timestamp,
+        /// How long that is.
+        time: Duration,
+    },
+    /// The log ended in a torn line, which was cut off: its event never happened.
+    TornTail {
+        /// Bytes cut.
+        bytes: u64,
+    },
+    /// The system's clock is behind the log: time goes on from the last record.
+    ClockBehind {
+        /// How far.
+        by: Duration,
+    },
+    /// Processes that an earlier driver left running were ended.
+    OrphansEnded {
+        /// How many.
+        count: u32,
+    },
+    /// A log of the original driver was kept and its progress taken over.
+    Adopted {
+        /// The file that keeps it, beside goal.json.
+        kept_as: &'a str,
+    },
+}

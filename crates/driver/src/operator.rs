@@ -1,0 +1,114 @@
+//! What an operator does between runs. Each takes the goal's lock, so none of it can happen to a driver that runs.
+
+use std::path::Path;
+
+use machine_driver_state::event::{Event, Retried, TaskAdded};
+use machine_driver_state::goal::Status;
+use machine_driver_state::goal::file::GoalFile;
+use machine_driver_state::id::TaskId;
+use machine_driver_state::store::{Kept, Store};
+use serde_json::Value;
+
+use crate::clock::{Clock, Timeline};
+use crate::error::DriverError;
+use crate::hold::Held;
+
+/// Puts a blocked task back, and the tasks that were blocked behind it. Its attempts stay in the log. Returns all that
+/// were put back.
+///
+/// # Errors
+/// [`DriverError::Task`] where the goal has no such task, or it is not blocked; [`DriverError`] as from a run.
+pub fn retry(goal: &Path, task: &TaskId, clock: impl Clock + 'static) -> Result<Vec<TaskId>, DriverError> {
+    let (mut held, timeline) = take(goal, clock)?;
+    if !held.goal().tasks.iter().any(|known| known.id == *task) {
+        return Err(DriverError::Task {
+            what: format!("{} has no task `{task}`", goal.display()),
+            help: format!(
+                "Its tasks are listed by `machine-driver status {}`.",
+                goal.display()
+            ),
+        });
+    }
+    held.opening(timeline.now())?;
+    let status = held.state.status(task);
+    if status != Status::Blocked {
+        return Err(DriverError::Task {
+            what: format!("task `{task}` is not blocked but {}", word(status)),
+            help: "Only a blocked task can be put back; to do a done one again, set its `status` to `pending` in \
+                   goal.json while no driver runs."
+                .into(),
+        });
+    }
+    let with = held.state.waiting_for(held.goal(), task);
+    let all = std::iter::once(task.clone())
+        .chain(with.iter().cloned())
+        .collect();
+    held.append(
+        timeline.now(),
+        Event::Retried(Retried {
+            task: task.clone(),
+            with,
+        }),
+    )?;
+    held.checkpoint()?;
+    Ok(all)
+}
+
+/// Adds a task at the end of the goal, checked by the same rules as goal.json itself.
+///
+/// # Errors
+/// [`DriverError::Goal`] where the task is not acceptable; [`DriverError`] as from a run.
+pub fn add_task(goal: &Path, task: &Value, clock: impl Clock + 'static) -> Result<GoalFile, DriverError> {
+    let (mut held, timeline) = take(goal, clock)?;
+    let with_task = held.file.with_task(task)?;
+    crate::preflight::check(&with_task, crate::preflight::Commands::BOTH)?;
+    if held.state.head().is_some() {
+        held.opening(timeline.now())?;
+        record_task(&mut held, &timeline, with_task)?;
+    } else {
+        // No driver has ever run: goal.json is all there is.
+        held.file = with_task;
+        held.store.checkpoint(held.file.source())?;
+    }
+    Ok(held.file)
+}
+
+fn record_task(held: &mut Held, timeline: &Timeline, with_task: GoalFile) -> Result<(), DriverError> {
+    let (before, after) = (held.goal().digest, with_task.goal().digest);
+    let Some(task) = with_task.goal().tasks.last().map(|task| task.id.clone()) else {
+        return Ok(());
+    };
+    held.store.save_snapshot(&with_task.snapshot())?;
+    held.append(
+        timeline.now(),
+        Event::TaskAdded(TaskAdded { task, before, after }),
+    )?;
+    held.file = with_task;
+    held.state.adopt(held.file.goal());
+    held.checkpoint()
+}
+
+/// Sets the log aside, whatever it looks like, and begins a new chain with the progress that goal.json shows.
+///
+/// # Errors
+/// [`DriverError`] where goal.json is not acceptable, another driver holds it, or the disk fails.
+pub fn restart_log(goal: &Path, clock: impl Clock + 'static) -> Result<Kept, DriverError> {
+    let mut held = Held::take_for_restart(goal)?;
+    held.restart(clock.now())
+}
+
+fn take(goal: &Path, clock: impl Clock + 'static) -> Result<(Held, Timeline), DriverError> {
+    let held = Held::take(goal, &|_| Ok(()))?;
+    let mut timeline = Timeline::new(Box::new(clock));
+    timeline.go_on_from(held.state.last_at());
+    Ok((held, timeline))
+}
+
+const fn word(status: Status) -> &'static str {
+    match status {
+        Status::Pending => "pending",
+        Status::Running => "running",
+        Status::Done => "done",
+        Status::Blocked => "blocked",
+    }
+}

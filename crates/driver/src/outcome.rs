@@ -1,0 +1,245 @@
+//! What a port answered, in the words of the log.
+
+use machine_driver_process::Started;
+use machine_driver_state::canonical::sha256;
+use machine_driver_state::control::{Cut, ProcessMark};
+use machine_driver_state::event::{
+    AttemptRef, Event, Interrupted, OutputDigest, Stage, Verified, VerifyFailed, VerifyUnavailable,
+    WorkerClass, WorkerExited,
+};
+use machine_driver_state::id::{ActorId, SessionId};
+use machine_driver_state::usage::Usage;
+use machine_driver_verify::{Finding, Verdict, VerifyError};
+use machine_driver_worker::{Stop, WorkError, WorkReport};
+
+use crate::error::DriverError;
+
+/// Characters of a failed verify's output that the log and goal.json keep.
+const TAIL_CHARS: usize = 600;
+
+/// Characters of a reason or detail that the log keeps.
+const DETAIL_CHARS: usize = 600;
+
+/// How a worker ended. `used` is what it reported on the way, for one that could not report at its end; without a
+/// result it panicked.
+pub(crate) fn of_work(
+    attempt: AttemptRef,
+    ended: Option<Result<WorkReport, WorkError>>,
+    cut: Option<Cut>,
+    used: Usage,
+) -> Event {
+    match ended {
+        Some(Ok(report)) => of_report(attempt, report, cut, used),
+        Some(Err(error)) => of_work_error(attempt, &chain(&error), cut, used),
+        None => of_work_error(attempt, "the worker panicked", cut, used),
+    }
+}
+
+fn of_report(attempt: AttemptRef, report: WorkReport, cut: Option<Cut>, used: Usage) -> Event {
+    let usage = report.usage.unwrap_or(used);
+    let by = match report.stopped {
+        Some(Stop::Cancelled) => cut.or(Some(Cut::Stop)),
+        Some(Stop::Output) => Some(Cut::Budget),
+        _ => None,
+    };
+    if let Some(by) = by {
+        return interrupted(attempt, Stage::Worker, by, usage, report.output.bytes);
+    }
+    let timed_out = report.timed_out();
+    let detail = report
+        .detail
+        .or(report.usage_note)
+        .map(|detail| shortened(&detail, DETAIL_CHARS));
+    Event::WorkerExited(
+        attempt,
+        WorkerExited {
+            class: report.class,
+            exit: report.exit,
+            signal: report.signal,
+            timed_out,
+            usage,
+            output: report.output,
+            wall_ms: millis(report.elapsed),
+            retry_after_ms: report.retry_after.map(millis),
+            detail,
+        },
+    )
+}
+
+/// A worker that could not be run, or whose end nobody saw. Where the driver itself cut it off, that is what happened.
+fn of_work_error(attempt: AttemptRef, why: &str, cut: Option<Cut>, used: Usage) -> Event {
+    if let Some(by) = cut {
+        return interrupted(attempt, Stage::Worker, by, used, 0);
+    }
+    Event::WorkerExited(
+        attempt,
+        WorkerExited {
+            class: WorkerClass::CouldNotStart,
+            exit: None,
+            signal: None,
+            timed_out: false,
+            usage: used,
+            output: OutputDigest {
+                bytes: 0,
+                sha256: sha256(b""),
+            },
+            wall_ms: 0,
+            retry_after_ms: None,
+            detail: Some(shortened(why, DETAIL_CHARS)),
+        },
+    )
+}
+
+/// What a verifier said; without a result it panicked.
+pub(crate) fn of_verify(
+    attempt: AttemptRef,
+    verifier: &ActorId,
+    ended: Option<Result<Verdict, VerifyError>>,
+    cut: Option<Cut>,
+    tries: u32,
+) -> Event {
+    let unavailable = |attempt, reason: &str| {
+        let reason = shortened(reason, DETAIL_CHARS);
+        Event::VerifyUnavailable(
+            attempt,
+            VerifyUnavailable {
+                verifier_id: verifier.clone(),
+                reason,
+                tries,
+            },
+        )
+    };
+    match ended {
+        Some(Ok(verdict)) => of_verdict(attempt, verifier, verdict, unavailable),
+        Some(Err(_)) if cut.is_some() => interrupted(
+            attempt,
+            Stage::Verify,
+            cut.unwrap_or(Cut::Stop),
+            Usage::default(),
+            0,
+        ),
+        Some(Err(error)) => unavailable(attempt, &chain(&error)),
+        None => unavailable(attempt, "the verifier panicked"),
+    }
+}
+
+fn of_verdict(
+    attempt: AttemptRef,
+    verifier: &ActorId,
+    verdict: Verdict,
+    unavailable: impl Fn(AttemptRef, &str) -> Event,
+) -> Event {
+    let (verifier_id, wall_ms, output) = (verifier.clone(), millis(verdict.elapsed), verdict.output);
+    match verdict.finding {
+        Finding::Passed => Event::Verified(
+            attempt,
+            Verified {
+                verifier_id,
+                output,
+                wall_ms,
+            },
+        ),
+        Finding::Unavailable { reason } => unavailable(attempt, &reason),
+        Finding::Failed { reason } => Event::VerifyFailed(
+            attempt,
+            VerifyFailed {
+                verifier_id,
+                reason: shortened(&reason, DETAIL_CHARS),
+                exit: verdict.exit,
+                signal: verdict.signal,
+                timed_out: verdict.timed_out,
+                output,
+                tail: tail(&verdict.tail),
+                wall_ms,
+            },
+        ),
+    }
+}
+
+fn interrupted(attempt: AttemptRef, stage: Stage, by: Cut, usage: Usage, output_bytes: u64) -> Event {
+    Event::Interrupted(
+        attempt,
+        Interrupted {
+            by,
+            stage,
+            usage,
+            output_bytes,
+            unlogged_wall_ms: 0,
+        },
+    )
+}
+
+/// The attempt's session; every attempt under way has one.
+pub(crate) fn session(attempt: &AttemptRef) -> Result<SessionId, DriverError> {
+    attempt
+        .session
+        .clone()
+        .ok_or(DriverError::Rules("an attempt without a session"))
+}
+
+/// A process as the log knows it, in the words of those who end it.
+pub(crate) fn started(mark: ProcessMark) -> Started {
+    Started {
+        pid: mark.pid,
+        pgid: mark.pgid,
+        start_time: mark.start_time,
+        boot_id: mark.boot_id,
+    }
+}
+
+/// The end of an output as text: control characters but line ends and tabs are left out.
+fn tail(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output);
+    let clean: Vec<char> = text
+        .chars()
+        .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
+        .collect();
+    let start = clean.len().saturating_sub(TAIL_CHARS);
+    clean.iter().skip(start).collect::<String>().trim_end().to_owned()
+}
+
+fn shortened(text: &str, most: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(most).collect()
+}
+
+/// An error with what caused it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let text = source.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = source.source();
+    }
+    line
+}
+
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_is_the_last_600_characters_without_escape_codes() {
+        assert_eq!(tail(b"\x1b[31mred\x1b[0m\r\n\xff\n"), "[31mred[0m\n\u{fffd}");
+        assert_eq!(tail("é".repeat(900).as_bytes()), "é".repeat(600));
+        assert_eq!(tail(b""), "");
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_cause_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer: inner")]
+        struct Outer(#[source] std::fmt::Error);
+        assert_eq!(
+            chain(&Outer(std::fmt::Error)),
+            "outer: inner: an error occurred when formatting an argument"
+        );
+    }
+}

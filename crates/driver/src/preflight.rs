@@ -1,0 +1,128 @@
+//! What can be known about a goal's commands before anything starts.
+
+use std::env;
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use machine_driver_state::goal::file::GoalFile;
+use machine_driver_state::goal::{CommandLine, Goal, Task};
+use machine_driver_worker::check_text_fits;
+use machine_driver_worker::template::Template;
+
+use crate::error::DriverError;
+
+/// Which of a goal's commands are going to be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commands {
+    /// Its `worker_cmd`s.
+    pub worker: bool,
+    /// Its `verify_cmd`s.
+    pub verifier: bool,
+}
+
+impl Commands {
+    /// All of them.
+    pub const BOTH: Self = Self {
+        worker: true,
+        verifier: true,
+    };
+}
+
+/// Refuses a goal whose commands cannot work: a placeholder where its value could be run, a text that cannot reach its
+/// command, a program that does not exist.
+///
+/// # Errors
+/// [`DriverError::Goal`] with the place of the command or the task's text.
+pub fn check(file: &GoalFile, commands: Commands) -> Result<(), DriverError> {
+    if !commands.worker {
+        return Ok(());
+    }
+    let goal = file.goal();
+    let common = template(file, None, &goal.worker_cmd)?;
+    for (index, task) in goal.tasks.iter().enumerate() {
+        let own = task
+            .worker_cmd
+            .as_ref()
+            .map(|command| template(file, Some(index), command))
+            .transpose()?;
+        let template = own.as_ref().unwrap_or(&common);
+        check_text_fits(template, &task.goal).map_err(|error| {
+            let help = "shorten it, or let worker_cmd read `{task_file}`";
+            file.refuse(Some(index), "goal", error.to_string(), Some(help.into()))
+        })?;
+    }
+    Ok(())
+}
+
+fn template(file: &GoalFile, task: Option<usize>, command: &CommandLine) -> Result<Template, DriverError> {
+    let refuse = |message: String, help: String| file.refuse(task, "worker_cmd", message, Some(help));
+    let template = Template::parse(command).map_err(|error| refuse(error.to_string(), error.help()))?;
+    match template.program() {
+        Some(program) if !exists(program, &file.goal().repo) => {
+            let help = "install it, or name it by its full path".to_owned();
+            Err(refuse(format!("there is no program `{}`", program.escape_debug()), help).into())
+        }
+        _ => Ok(template),
+    }
+}
+
+/// What a person should look at before a run, a line each.
+#[must_use]
+pub fn warnings(file: &GoalFile) -> Vec<String> {
+    let goal = file.goal();
+    let own = |(index, task): (usize, &Task)| {
+        let name = format!("tasks[{index}].worker_cmd");
+        task.worker_cmd
+            .as_ref()
+            .map(|command| about_worker(&name, command))
+            .unwrap_or_default()
+    };
+    let mut lines = about_worker("worker_cmd", &goal.worker_cmd);
+    lines.extend(goal.tasks.iter().enumerate().flat_map(own));
+    lines.extend(about_verifiers(goal));
+    lines
+}
+
+fn about_worker(name: &str, command: &CommandLine) -> Vec<String> {
+    let template = Template::parse(command).ok();
+    let warnings = template.iter().flat_map(|template| template.warns().iter());
+    warnings.map(|warning| format!("{name}: {warning}")).collect()
+}
+
+fn about_verifiers(goal: &Goal) -> Vec<String> {
+    let Some(command) = &goal.verify_cmd else {
+        return vec![
+            "there is no verify_cmd: nothing can say that a task is done, so every task ends blocked".into(),
+        ];
+    };
+    let program = match command {
+        CommandLine::Argv(arguments) => arguments.first().cloned(),
+        CommandLine::Shell(_) => Template::parse(command)
+            .ok()
+            .and_then(|template| template.program().map(str::to_owned)),
+    };
+    match program {
+        Some(program) if !exists(&program, &goal.repo) => {
+            vec![format!(
+                "verify_cmd: there is no program `{}`: no task could pass",
+                program.escape_debug()
+            )]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a command can be started by this name from `folder`.
+fn exists(program: &str, folder: &Path) -> bool {
+    if program.contains('/') {
+        return is_executable(&folder.join(program));
+    }
+    let path = env::var_os("PATH").unwrap_or_else(|| OsStr::new("/usr/bin:/bin").to_owned());
+    env::split_paths(&path).any(|place| is_executable(&folder.join(place).join(program)))
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}

@@ -1,0 +1,74 @@
+//! Whether a log holds: its chain, and whether the rules ask for what it says.
+
+use std::path::Path;
+
+use machine_driver_governor::replay::{Goals, Replay, ReplayError};
+use machine_driver_state::goal::Goal;
+use machine_driver_state::id::Digest;
+use machine_driver_state::record::Head;
+use machine_driver_state::store::{Opened, Paths, RealDisk, StoreError, read_log};
+
+use crate::error::DriverError;
+use crate::hold::{kept_goal, read_goal};
+
+/// Checks every record of a goal's log: its hash, its number and what it follows. The end is checked against the
+/// checkpoint in goal.json.
+///
+/// # Errors
+/// [`DriverError`] names the line, the expected and the found value.
+pub fn verify_log(goal: &Path) -> Result<Opened, DriverError> {
+    let checkpoint = checkpoint(goal)?;
+    Ok(read_log(
+        &RealDisk,
+        &Paths::of(goal).log,
+        checkpoint,
+        &mut |_| Ok(()),
+    )?)
+}
+
+/// Asks the rules again at every record, with the goals as they were, and compares every byte. Starts no process.
+///
+/// # Errors
+/// [`DriverError`] names the record and what it should have been.
+pub fn replay(goal: &Path) -> Result<Opened, DriverError> {
+    let checkpoint = checkpoint(goal)?;
+    let paths = Paths::of(goal);
+    let mut replay = Replay::new(KeptGoals(&paths));
+    Ok(read_log(&RealDisk, &paths.log, checkpoint, &mut |entry| {
+        Ok(replay.feed(entry.bytes)?)
+    })?)
+}
+
+/// Whether an error says that a log or replay does not hold, as opposed to one that could not be read.
+#[must_use]
+pub fn does_not_hold(error: &DriverError) -> bool {
+    let DriverError::Store(error) = error else {
+        return false;
+    };
+    match error {
+        StoreError::Fold { source, .. } => {
+            source.downcast_ref::<ReplayError>().is_some()
+                || source.is::<machine_driver_state::state::OutOfOrder>()
+        }
+        StoreError::Broken { .. } | StoreError::LineTooLong { .. } | StoreError::Cut { .. } => true,
+        StoreError::OtherChain { .. } | StoreError::Original { .. } => true,
+        _ => false,
+    }
+}
+
+fn checkpoint(goal: &Path) -> Result<Option<Head>, DriverError> {
+    let file = read_goal(goal)?;
+    Ok(file.progress().checkpoint.map(|at| Head {
+        seq: at.seq,
+        hash: at.hash,
+    }))
+}
+
+#[derive(Debug)]
+struct KeptGoals<'a>(&'a Paths);
+
+impl Goals for KeptGoals<'_> {
+    fn goal(&mut self, digest: Digest) -> Result<Goal, String> {
+        kept_goal(self.0, digest)
+    }
+}
