@@ -3,6 +3,9 @@
 //! Everything here is ordered so that a kill or a power cut at any instant loses no record whose append returned, and
 //! leaves goal.json either as it was or as it was to be. A record is on disk before anything that follows from it, and
 //! goal.json names a record only after that.
+//!
+//! These rules are checked by crashing a model of a disk (`model`, behind the feature of that name) after each of its
+//! operations.
 
 use std::fmt;
 
@@ -17,6 +20,8 @@ mod file;
 mod journal;
 mod lock;
 mod memory;
+#[cfg(any(test, feature = "model"))]
+pub mod model;
 mod paths;
 mod scan;
 
