@@ -189,9 +189,10 @@ fn finding(order: &VerifyOrder, output_max: u64, outcome: &Outcome) -> Result<Fi
     let unavailable = |reason| Finding::Unavailable { reason };
     Ok(match (outcome.stopped, &outcome.ending) {
         (Some(Stopped::Cancelled), _) => return Err(VerifyError::Cancelled),
-        (Some(Stopped::Output), _) => unavailable(format!(
+        _ if outcome.output.bytes > output_max => unavailable(format!(
             "it wrote more than {output_max} bytes, and there is no partial evidence"
         )),
+        (Some(Stopped::Output), _) => unavailable("it was stopped for its output".to_owned()),
         (Some(Stopped::Wall | Stopped::Idle), _) => failed(format!(
             "timed out after {}",
             seconds(order.wall.unwrap_or(outcome.elapsed))

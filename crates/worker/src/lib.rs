@@ -15,10 +15,10 @@ mod usage;
 
 #[cfg(feature = "command")]
 pub use command::{CommandWorker, check_text_fits};
-#[cfg(feature = "command")]
-pub use usage::left_behind as usage_left_behind;
 pub use error::WorkError;
 pub use order::{Feedback, Stop, WorkOrder, WorkReport, Worker};
+#[cfg(feature = "command")]
+pub use usage::left_behind as usage_left_behind;
 
 // A worker's report is in the words of the log.
 pub use machine_driver_state::event::{OutputDigest, WorkerClass};

@@ -45,7 +45,9 @@ pub(crate) fn read(path: &Path) -> Said {
 /// What a worker had reported whose end nobody saw: `evidence` is its task's folder. What it did not is unknown.
 #[must_use]
 pub fn left_behind(evidence: &Path, attempt: u32) -> Usage {
-    read(&evidence.join(format!("attempt-{attempt}.usage.json"))).usage.unwrap_or_default()
+    read(&evidence.join(format!("attempt-{attempt}.usage.json")))
+        .usage
+        .unwrap_or_default()
 }
 
 fn parse(bytes: &[u8]) -> Result<Said, String> {

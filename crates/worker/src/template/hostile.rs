@@ -344,7 +344,7 @@ fn no_accepted_command_lets_a_text_out() {
     let programs = tempfile::tempdir().unwrap();
     let path = few_programs(&programs);
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 150_000,
+        cases: 6_000,
         failure_persistence: None,
         ..ProptestConfig::default()
     });

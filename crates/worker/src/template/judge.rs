@@ -130,7 +130,12 @@ impl Judge {
     fn ordinary(&mut self, arguments: &[Word]) -> Judgement {
         self.warn_of_options(arguments);
         for (index, word) in arguments.iter().enumerate() {
-            let Some(name) = word.literal().and_then(|_| word.basename()) else {
+            // `Bash` is a word that agents know as the name of a tool.
+            let known = word
+                .literal()
+                .and_then(|_| word.basename())
+                .filter(|name| *name == name.to_lowercase());
+            let Some(name) = known else {
                 continue;
             };
             let rest = arguments.get(index + 1..).unwrap_or_default();
