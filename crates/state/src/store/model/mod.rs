@@ -8,11 +8,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{Access, Disk, DiskFile, Stat};
+use machine::Machine;
+use parts::{DataOp, Inode, NameOp};
+
+mod machine;
+mod parts;
 
 /// A disk in memory. Clones are one and the same; [`ModelDisk::killed`] and [`ModelDisk::power_cuts`] give others.
 #[derive(Debug, Clone, Default)]
@@ -42,49 +46,6 @@ pub enum Fault {
         /// Whether it is on the disk.
         kept: bool,
     },
-}
-
-#[derive(Debug, Clone, Default)]
-struct Machine {
-    files: BTreeMap<u64, Inode>,
-    seen: Names,
-    kept: Names,
-    /// Name operations that no sync of their folder covers yet.
-    pending: Vec<NameOp>,
-    operations: Vec<String>,
-    stop_after: Option<usize>,
-    stopped: bool,
-    fault: Option<Fault>,
-    unsynced: Vec<String>,
-    clock: i64,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Names {
-    files: BTreeMap<PathBuf, u64>,
-    folders: BTreeSet<PathBuf>,
-}
-
-#[derive(Debug, Clone, Hash)]
-enum NameOp {
-    Folder(PathBuf),
-    Link(PathBuf, u64),
-    Unlink(PathBuf),
-    Rename(PathBuf, PathBuf, u64),
-}
-
-#[derive(Debug, Clone, Default)]
-struct Inode {
-    seen: Vec<u8>,
-    kept: Vec<u8>,
-    pending: Vec<DataOp>,
-    changed: i64,
-}
-
-#[derive(Debug, Clone, Hash)]
-enum DataOp {
-    Write(usize, Vec<u8>),
-    Cut(usize),
 }
 
 impl ModelDisk {
@@ -227,233 +188,6 @@ fn combinations(choices: &[Vec<Vec<u8>>]) -> Vec<Vec<Vec<u8>>> {
         .collect()
 }
 
-impl Machine {
-    fn holding(contents: &BTreeMap<PathBuf, Vec<u8>>, folders: BTreeSet<PathBuf>) -> Self {
-        let mut names = Names {
-            folders,
-            ..Names::default()
-        };
-        let mut files = BTreeMap::new();
-        for (inode, (path, bytes)) in (1..).zip(contents) {
-            names.files.insert(path.clone(), inode);
-            let (seen, kept) = (bytes.clone(), bytes.clone());
-            files.insert(
-                inode,
-                Inode {
-                    seen,
-                    kept,
-                    ..Inode::default()
-                },
-            );
-        }
-        Self {
-            files,
-            seen: names.clone(),
-            kept: names,
-            ..Self::default()
-        }
-    }
-
-    fn contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let content = |inode| {
-            self.files
-                .get(inode)
-                .map(|inode| inode.seen.clone())
-                .unwrap_or_default()
-        };
-        self.seen
-            .files
-            .iter()
-            .map(|(path, inode)| (path.clone(), content(inode)))
-            .collect()
-    }
-
-    /// Counts an operation, or refuses it after the stop. Returns its number.
-    fn step(&mut self, what: &str, path: &Path) -> io::Result<usize> {
-        self.alive()?;
-        let number = self.operations.len();
-        if self.stop_after.is_some_and(|limit| number >= limit) {
-            self.stopped = true;
-            return self.alive().map(|()| number);
-        }
-        self.operations.push(format!("{what} {}", path.display()));
-        self.clock += 1;
-        Ok(number)
-    }
-
-    fn alive(&self) -> io::Result<()> {
-        if self.stopped {
-            Err(io::Error::other("the model of a disk has stopped"))
-        } else {
-            Ok(())
-        }
-    }
-
-    fn lies_about(&self, path: &Path) -> bool {
-        self.unsynced
-            .iter()
-            .any(|end| path.to_string_lossy().ends_with(end.as_str()))
-    }
-
-    fn name(&mut self, operation: NameOp) {
-        self.seen.apply(&operation);
-        self.pending.push(operation);
-    }
-
-    fn create(&mut self, path: &Path) -> io::Result<u64> {
-        if !path
-            .parent()
-            .is_some_and(|folder| self.seen.folders.contains(folder))
-        {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        self.step("create", path)?;
-        let inode = self.files.keys().next_back().map_or(1, |last| last + 1);
-        self.files.insert(
-            inode,
-            Inode {
-                changed: self.clock,
-                ..Inode::default()
-            },
-        );
-        self.name(NameOp::Link(path.to_owned(), inode));
-        Ok(inode)
-    }
-
-    fn write(&mut self, path: &Path, inode: u64, offset: u64, bytes: &[u8]) -> io::Result<usize> {
-        let step = self.step("write", path)?;
-        let taken = match self.fault {
-            Some(Fault::Full { at }) if at == step => return Err(io::Error::from_raw_os_error(28)),
-            Some(Fault::Short { at, taken }) if at == step => taken.min(bytes.len()),
-            _ => bytes.len(),
-        };
-        let bytes = bytes.iter().copied().take(taken).collect();
-        self.change(
-            inode,
-            DataOp::Write(usize::try_from(offset).map_err(io::Error::other)?, bytes),
-        );
-        Ok(taken)
-    }
-
-    fn change(&mut self, inode: u64, operation: DataOp) {
-        let now = self.clock;
-        if let Some(file) = self.files.get_mut(&inode) {
-            operation.apply(&mut file.seen);
-            file.pending.push(operation);
-            file.changed = now;
-        }
-    }
-
-    fn sync(&mut self, path: &Path, inode: u64) -> io::Result<()> {
-        let step = self.step("sync", path)?;
-        let lies = self.lies_about(path);
-        let failed = match self.fault {
-            Some(Fault::Sync { at, kept }) if at == step => Some(kept),
-            _ => None,
-        };
-        if let Some(file) = self.files.get_mut(&inode).filter(|_| !lies) {
-            for operation in file.pending.drain(..).filter(|_| failed != Some(false)) {
-                operation.apply(&mut file.kept);
-            }
-        }
-        failed.map_or(Ok(()), |_| Err(io::Error::from_raw_os_error(5)))
-    }
-
-    /// What the names may be after a power cut: any of the pending operations may have reached the disk.
-    fn possible_names(&self) -> BTreeSet<Names> {
-        let count = self.pending.len();
-        let subsets: Vec<u64> = if count <= 8 {
-            (0..1 << count).collect()
-        } else {
-            let prefixes = (0..=count).map(|n| (1_u64 << n.min(63)) - 1);
-            prefixes.clone().chain(prefixes.map(|set| !set)).collect()
-        };
-        let apply = |set: u64| {
-            let mut names = self.kept.clone();
-            for (index, operation) in self.pending.iter().enumerate() {
-                if set >> index.min(63) & 1 == 1 {
-                    names.apply(operation);
-                }
-            }
-            names.drop_unreachable();
-            names
-        };
-        subsets.into_iter().map(apply).collect()
-    }
-}
-
-impl Names {
-    fn apply(&mut self, operation: &NameOp) {
-        match operation {
-            NameOp::Folder(path) => drop(self.folders.insert(path.clone())),
-            NameOp::Link(path, inode) => drop(self.files.insert(path.clone(), *inode)),
-            NameOp::Unlink(path) => drop(self.files.remove(path)),
-            NameOp::Rename(from, to, inode) => {
-                if self.files.get(from) == Some(inode) {
-                    self.files.remove(from);
-                }
-                self.files.insert(to.clone(), *inode);
-            }
-        }
-    }
-
-    fn drop_unreachable(&mut self) {
-        let folders = self.folders.clone();
-        let reachable = |path: &Path| path.ancestors().skip(1).all(|folder| folders.contains(folder));
-        self.folders.retain(|path| reachable(path));
-        self.files.retain(|path, _| reachable(path));
-    }
-}
-
-impl DataOp {
-    fn apply(&self, content: &mut Vec<u8>) {
-        match self {
-            Self::Write(_, bytes) => self.apply_part(content, bytes.len(), 0..bytes.len()),
-            Self::Cut(length) => content.truncate(*length),
-        }
-    }
-
-    /// A write of which `length` bytes count for the file's length and only those in `there` have arrived.
-    fn apply_part(&self, content: &mut Vec<u8>, length: usize, there: Range<usize>) {
-        let Self::Write(offset, bytes) = self else { return };
-        content.resize(content.len().max(offset + length), 0);
-        let target = content.iter_mut().skip(*offset).zip(bytes).enumerate();
-        for (_, (byte, new)) in target.filter(|(index, _)| there.contains(index)) {
-            *byte = *new;
-        }
-    }
-
-    /// Everything that a power cut may leave of it but all and nothing.
-    fn parts(&self) -> Vec<(usize, Range<usize>)> {
-        let Self::Write(_, bytes) = self else {
-            return Vec::new();
-        };
-        let (all, half) = (bytes.len(), bytes.len() / 2);
-        let last = all.saturating_sub(1);
-        let cuts = [1.min(all), half, last].map(|length| (length, 0..length));
-        let holes = [0..0, 0..half, half..all, last..all, 0..last].map(|there| (all, there));
-        cuts.into_iter().chain(holes).collect()
-    }
-}
-
-impl Inode {
-    /// What a power cut may leave of its content: nothing new first, everything last.
-    fn possible(&self) -> Vec<Vec<u8>> {
-        let mut content = self.kept.clone();
-        let mut found = vec![content.clone()];
-        for operation in &self.pending {
-            for (length, there) in operation.parts() {
-                let mut part = content.clone();
-                operation.apply_part(&mut part, length, there);
-                found.push(part);
-            }
-            operation.apply(&mut content);
-            found.push(content.clone());
-        }
-        found
-    }
-}
-
 impl Disk for ModelDisk {
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
         let mut machine = self.lock();
@@ -536,16 +270,6 @@ impl Disk for ModelDisk {
         machine.pending = left;
         durable.iter().for_each(|operation| machine.kept.apply(operation));
         Ok(())
-    }
-}
-
-impl NameOp {
-    fn folder(&self) -> Option<&Path> {
-        match self {
-            Self::Folder(path) | Self::Link(path, _) | Self::Unlink(path) | Self::Rename(_, path, _) => {
-                path.parent()
-            }
-        }
     }
 }
 
