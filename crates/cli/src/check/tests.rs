@@ -1,0 +1,119 @@
+use std::fs;
+use std::path::PathBuf;
+
+use super::*;
+use crate::args::GoalArgs;
+use crate::git::git;
+use crate::out::captured::capture;
+
+/// `.` means another folder to the original driver, so the whole path is written.
+fn folder(goal: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("goal.json");
+    let repo = format!(r#""repo": {:?}"#, folder.path().to_str().unwrap());
+    fs::write(&path, goal.replace(r#""repo": ".""#, &repo)).unwrap();
+    (folder, path)
+}
+
+/// What `check` prints, the folder's name hidden.
+fn text(goal: &str, baseline: bool) -> (Exit, String) {
+    let (folder, path) = folder(goal);
+    let args = CheckArgs { baseline, goal: GoalArgs { path } };
+    let run = |out: &Out| {
+        check(&args, &Me::plain(), out).unwrap_or_else(|failure| crate::error::tell(&failure, out))
+    };
+    let (exit, stdout, stderr) = capture(false, false, run);
+    let sh = shell().detail;
+    let text = format!("{stdout}{stderr}exit {}", exit.code());
+    let real = folder.path().canonicalize().unwrap();
+    let text = text.replace(real.to_str().unwrap(), "/w").replace(folder.path().to_str().unwrap(), "/w");
+    (exit, text.replace(&sh, "/bin/sh"))
+}
+
+const FINE: &str = r#"{"goal": "fine", "repo": ".", "worker_cmd": "true {task}", "verify_cmd": "true",
+    "budget": {"max_worker_runs": 9, "max_wall_seconds": 3600, "max_usd": 2.5},
+    "tasks": [{"id": "t1", "goal": "one"}, {"id": "t2", "goal": "two", "after": ["t1"]}]}"#;
+
+#[test]
+fn a_goal_with_nothing_wrong() {
+    let (exit, text) = text(FINE, false);
+    assert_eq!(exit, Exit::Done);
+    insta::assert_snapshot!("check_fine", text);
+}
+
+#[test]
+fn a_goal_with_much_to_say_about() {
+    let goal = r#"{"goal": "odd", "repo": ".", "worker_cmd": "true \"{task}\"", "mode": "commit",
+        "contract": {"proposed_by": "ann", "ratified_by": "Ann"},
+        "tasks": [{"id": "t1", "goal": "one", "verify_cmd": "true"}, {"id": "t2", "goal": "two"}]}"#;
+    let (exit, text) = text(goal, false);
+    assert_eq!(exit, Exit::Done);
+    insta::assert_snapshot!("check_odd", text);
+}
+
+#[test]
+fn a_worker_that_is_not_there() {
+    let goal = r#"{"goal": "x", "repo": ".", "worker_cmd": "no-such-agent {task}", "tasks": [{"id": "t1", "goal": "one"}]}"#;
+    let (exit, text) = text(goal, true);
+    assert_eq!(exit, Exit::BadGoal);
+    insta::assert_snapshot!("check_no_worker", text);
+}
+
+#[test]
+fn a_file_that_is_no_goal() {
+    let (exit, text) = text("{\"repo\": 7}", false);
+    assert_eq!(exit, Exit::BadGoal);
+    insta::assert_snapshot!("check_no_goal", text);
+}
+
+#[test]
+fn a_log_that_does_not_hold_is_5() {
+    let (_folder, path) = folder(FINE);
+    fs::write(Paths::of(&path).log, "{\"seq\":0}\n").unwrap();
+    let check = log(&path, &Me::plain());
+    assert_eq!(check.found, Found::Bad(Exit::NotVerified), "{check:?}");
+    assert!(check.detail.contains("broken at line 1") && check.fix.is_some(), "{check:?}");
+}
+
+fn baseline_of(command: &str, status: &str) -> Check {
+    let goal = format!(
+        r#"{{"repo": ".", "worker_cmd": "true", "verify_cmd": "{command}",
+            "tasks": [{{"id": "t1", "goal": "one", "status": "{status}"}}]}}"#
+    );
+    let (_folder, path) = folder(&goal);
+    let file = read_goal(&path).unwrap();
+    let (lines, ..) = capture(false, false, |out| baseline::check(&file, &Paths::of(&path), out));
+    lines.unwrap().unwrap().remove(0)
+}
+
+#[test]
+fn a_baseline_should_fail_before_the_work() {
+    let fails = baseline_of("exit 3", "pending");
+    assert_eq!(fails.found, Found::Good);
+    assert!(fails.detail.starts_with("verify for t1 fails (exit 3)"), "{fails:?}");
+    assert_eq!(baseline_of("true", "pending").found, Found::Doubtful);
+    assert_eq!(baseline_of("true", "done").found, Found::Good);
+    let cannot = baseline_of("./no-such-test", "pending");
+    assert_eq!(cannot.found, Found::Doubtful);
+    assert!(cannot.detail.contains("could not run"), "{cannot:?}");
+}
+
+#[test]
+fn a_repository_with_changes_is_told_and_the_drivers_own_files_are_not() {
+    let (folder, path) = folder(FINE);
+    let run = |arguments: &[&str]| assert!(git(folder.path(), arguments).unwrap().status.success(), "{arguments:?}");
+    let file = read_goal(&path).unwrap();
+    let found = || repo::check(&file, &Paths::of(&path));
+    assert!(found().detail.contains("a plain folder"), "{:?}", found());
+    run(&["init", "-q"]);
+    assert!(found().detail.contains("without a commit"), "{:?}", found());
+    fs::write(folder.path().join("a"), "1").unwrap();
+    run(&["add", "a"]);
+    run(&["-c", "user.name=x", "-c", "user.email=x@example.invalid", "commit", "-qm", "a"]);
+    fs::create_dir(folder.path().join("evidence")).unwrap();
+    fs::write(folder.path().join("evidence/x"), "1").unwrap();
+    assert!(found().detail.ends_with("git repository, clean"), "{:?}", found());
+    fs::write(folder.path().join("a"), "22").unwrap();
+    fs::write(folder.path().join("b c"), "2").unwrap();
+    assert!(found().detail.ends_with("git repository, 2 paths not committed"), "{:?}", found());
+}

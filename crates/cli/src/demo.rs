@@ -1,0 +1,110 @@
+//! `demo`: a real goal in a throw-away repository, run as `run` does. It needs sh and git, and no network.
+
+mod plan;
+mod site;
+
+use std::path::{Path, PathBuf};
+
+use machine_driver::look::look;
+use machine_driver::{Exit, Until, proof};
+use machine_driver_state::store::Paths;
+use serde_json::json;
+
+use crate::app::summary;
+use crate::args::DemoArgs;
+use crate::error::Failure;
+use crate::escape;
+use crate::log;
+use crate::me::{Me, quoted};
+use crate::out::Out;
+use crate::run::drive;
+use crate::style::{self, paint};
+use site::Site;
+
+/// `demo`
+pub(crate) fn demo(args: &DemoArgs, me: &Me, out: &Out) -> Result<Exit, Failure> {
+    let site = Site::build(args.dir.as_deref())?;
+    introduce(&site, out);
+    let summed = drive(&site.goal, Until::Finished, out)?;
+    if matches!(summed.exit, Exit::Interrupted | Exit::Terminated) {
+        out.json(&summary(summed.exit, json!({"path": site.goal.to_string_lossy()})));
+        out.hint(&format!("everything is saved; go on with `{}`", me.on("run", &site.goal)));
+        return Ok(summed.exit);
+    }
+    let differences = differences(&site, summed.exit, out)?;
+    let exit = if differences.is_empty() { Exit::Done } else { Exit::Failed };
+    let removed = args.remove && exit == Exit::Done && std::fs::remove_dir_all(&site.folder).is_ok();
+    conclude(&site, &differences, removed, me, out);
+    let path = site.goal.to_string_lossy();
+    let fields = json!({"as_planned": exit == Exit::Done, "differences": differences, "path": path, "removed": removed});
+    out.json(&summary(exit, fields));
+    Ok(exit)
+}
+
+fn introduce(site: &Site, out: &Out) {
+    out.say(paint(style::STRONG, "A small calculator with failing tests, four tasks, and a stand-in for a coding agent"));
+    out.say("(a script that puts prepared edits in place; nothing leaves this machine).");
+    out.say(format!("It all lies in {}\n", escape::line(&site.folder.to_string_lossy())));
+}
+
+/// What did not go as planned, in a line each.
+fn differences(site: &Site, exit: Exit, out: &Out) -> Result<Vec<String>, Failure> {
+    out.say("");
+    let seen = look(&site.goal)?;
+    let mut differences = plan::compare(&seen, exit);
+    out.say(paint(style::STRONG, "What happened"));
+    plan::TASKS.iter().for_each(|planned| out.say(format!("  {:<8} {}", planned.id, planned.story)));
+    out.say("");
+    for (what, holds) in [(log::LOG_HOLDS, proof::verify_log(&site.goal)), (log::REPLAY_HOLDS, proof::replay(&site.goal))] {
+        match holds {
+            Ok(found) if found.records > 0 => out.say(format!("{}  {}", paint(style::GOOD, "ok"), log::holds(what, &found))),
+            Ok(_) => differences.push("the log has no record".into()),
+            Err(error) => differences.push(format!("not true that {what}: {error}")),
+        }
+    }
+    Ok(differences)
+}
+
+fn conclude(site: &Site, differences: &[String], removed: bool, me: &Me, out: &Out) {
+    if !differences.is_empty() {
+        out.say(format!("\n{}", paint(style::BAD, "It did not go as planned:")));
+        differences.iter().for_each(|line| out.say(format!("  {}", escape::cut(line, 300))));
+        out.say(format!("Everything is kept in {}", escape::line(&site.folder.to_string_lossy())));
+        return;
+    }
+    out.say(format!("\n{}", paint(style::GOOD, "It went as planned.")));
+    if removed {
+        out.say("The folder was removed.");
+        return;
+    }
+    out.say(format!("\n{}", paint(style::STRONG, "Try next")));
+    for (command, what) in proposals(site, me) {
+        out.say(format!("  {command}\n      {what}"));
+    }
+}
+
+fn proposals(site: &Site, me: &Me) -> Vec<(String, &'static str)> {
+    let goal = &site.goal;
+    let repo = quoted(&site.repo.to_string_lossy());
+    let evidence: PathBuf = Paths::of(goal).evidence;
+    let feedback = quoted(&evidence.join("divide").to_string_lossy());
+    vec![
+        (me.on("status", goal), "where each task stands, and what to type"),
+        (me.on("log show", goal), "what was recorded, each line bound to the one before it"),
+        (format!("git -C {repo} diff"), "the change that was left for review"),
+        (format!("ls {feedback}"), "what worker and verifier wrote, and what the second attempt was told"),
+        (
+            format!("{} && {}", me.on("retry root", goal), me.on("run", goal)),
+            "put the impossible task back and run; kill -9 it at any moment, type the second half again",
+        ),
+        (
+            format!("cd YOUR-REPOSITORY && {}", me.elsewhere("init")),
+            "a goal.json for your own: it finds the tests and a coding agent",
+        ),
+    ]
+}
+
+/// A folder to be made, or an empty one.
+fn is_free(folder: &Path) -> bool {
+    std::fs::read_dir(folder).map_or(!folder.exists(), |mut inside| inside.next().is_none())
+}

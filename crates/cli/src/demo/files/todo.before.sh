@@ -1,0 +1,2 @@
+echo "not written yet" >&2
+exit 1

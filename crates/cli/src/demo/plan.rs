@@ -1,0 +1,84 @@
+//! What is to happen in the demo, and whether it did.
+
+use machine_driver::Exit;
+use machine_driver::look::Look;
+use machine_driver_state::event::Cause;
+use machine_driver_state::goal::Status;
+use machine_driver_state::id::TaskId;
+
+/// A task and its fate.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) id: &'static str,
+    pub(super) goal: &'static str,
+    pub(super) after: &'static [&'static str],
+    status: Status,
+    attempts: u32,
+    pub(super) story: &'static str,
+}
+
+/// In the order of goal.json.
+pub(super) const TASKS: [Planned; 4] = [
+    Planned {
+        id: "add",
+        goal: "`calc.sh add 2 3` should print 5",
+        after: &[],
+        status: Status::Done,
+        attempts: 1,
+        story: "passed at once: the worker changed a file, the tests agreed",
+    },
+    Planned {
+        id: "average",
+        goal: "`calc.sh average 3 5` should print 4; build it on add and divide",
+        after: &["add", "divide"],
+        status: Status::Done,
+        attempts: 1,
+        story: "stands second in goal.json, but waited until add and divide were done",
+    },
+    Planned {
+        id: "divide",
+        goal: "`calc.sh divide 6 2` should print 3, and dividing by zero should say so",
+        after: &[],
+        status: Status::Done,
+        attempts: 2,
+        story: "failed its tests once; a fresh worker got to read what they said, and passed",
+    },
+    Planned {
+        id: "root",
+        goal: "`calc.sh root 2` should print a whole number whose square is 2",
+        after: &[],
+        status: Status::Blocked,
+        attempts: 2,
+        story: "cannot be done; the worker said it was, the tests did not believe it: quarantined",
+    },
+];
+
+/// What differs from the plan, in a line each.
+pub(super) fn compare(seen: &Look, exit: Exit) -> Vec<String> {
+    let mut differences = Vec::new();
+    if exit != Exit::Blocked {
+        differences.push(format!("the run ended with {} ({}), not {}", exit.code(), exit.meaning(), Exit::Blocked.code()));
+    }
+    for planned in &TASKS {
+        differences.extend(difference(seen, planned));
+    }
+    let done = |id: &str| Some(seen.state.task(&TaskId::new(id).ok()?)?.done);
+    let begun = TaskId::new("average").ok().and_then(|id| seen.state.task(&id)?.started);
+    if done("divide").flatten().is_none_or(|done| begun.is_none_or(|begun| begun < done)) {
+        differences.push("average did not wait for divide".into());
+    }
+    differences
+}
+
+fn difference(seen: &Look, planned: &Planned) -> Option<String> {
+    let id = TaskId::new(planned.id).ok()?;
+    let status = seen.state.status(&id);
+    let known = seen.state.task(&id).cloned().unwrap_or_default();
+    let is_cause_right = known.cause.is_none_or(|cause| cause == Cause::Failed);
+    if (status, known.attempts) == (planned.status, planned.attempts) && is_cause_right {
+        return None;
+    }
+    let why = known.reason.or(known.verify_tail).unwrap_or_default();
+    let (attempts, wanted) = (known.attempts, planned.attempts);
+    Some(format!("{id} is {status:?} after {attempts} attempts, not {:?} after {wanted}: {why}", planned.status))
+}

@@ -1,0 +1,119 @@
+//! The demo's folder: repository, goal and stand-in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::{is_free, plan};
+use crate::error::Failure;
+use crate::git::git;
+
+/// What the repository holds at first.
+const REPOSITORY: [(&str, &str); 6] = [
+    ("calc.sh", include_str!("files/calc.sh")),
+    ("test.sh", include_str!("files/test.sh")),
+    ("lib/add.sh", include_str!("files/add.before.sh")),
+    ("lib/divide.sh", include_str!("files/todo.before.sh")),
+    ("lib/average.sh", include_str!("files/todo.before.sh")),
+    ("lib/root.sh", include_str!("files/todo.before.sh")),
+];
+
+/// What lies beside it: the stand-in and its edits.
+const STAND_IN: [(&str, &str); 6] = [
+    ("fake-agent.sh", include_str!("files/fake-agent.sh")),
+    ("edits/add.sh", include_str!("files/add.sh")),
+    ("edits/divide.first.sh", include_str!("files/divide.first.sh")),
+    ("edits/divide.second.sh", include_str!("files/divide.second.sh")),
+    ("edits/average.sh", include_str!("files/average.sh")),
+    ("edits/root.sh", include_str!("files/root.sh")),
+];
+
+/// Who commits the repository's first state: nobody's own git configuration is asked.
+const IDENTITY: [&str; 4] = ["-c", "user.name=machine-driver demo", "-c", "user.email=demo@example.invalid"];
+
+/// Where the demo lies.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) folder: PathBuf,
+    pub(super) repo: PathBuf,
+    pub(super) goal: PathBuf,
+}
+
+impl Site {
+    /// Makes folder, repository and goal.
+    pub(super) fn build(folder: Option<&Path>) -> Result<Self, Failure> {
+        let folder = make_folder(folder)?;
+        let site = Self { repo: folder.join("repo"), goal: folder.join("goal.json"), folder };
+        write_all(&site.repo, &REPOSITORY)?;
+        write_all(&site.folder, &STAND_IN)?;
+        commit(&site.repo)?;
+        write(&site.goal, &format!("{:#}\n", goal(&site)))?;
+        Ok(site)
+    }
+}
+
+fn make_folder(wanted: Option<&Path>) -> Result<PathBuf, Failure> {
+    let Some(folder) = wanted else {
+        let made = tempfile::Builder::new().prefix("machine-driver-demo-").tempdir();
+        return Ok(made.map_err(Failure::io("make a folder in", std::env::temp_dir()))?.keep());
+    };
+    if !is_free(folder) {
+        return Err(Failure::Usage {
+            what: format!("{} is there already, and is not an empty folder", folder.display()),
+            help: "Name a new or empty folder, or leave --dir out.".into(),
+        });
+    }
+    fs::create_dir_all(folder).map_err(Failure::io("make", folder))?;
+    folder.canonicalize().map_err(Failure::io("find", folder))
+}
+
+fn write_all(folder: &Path, files: &[(&str, &str)]) -> Result<(), Failure> {
+    files.iter().try_for_each(|(name, text)| write(&folder.join(name), text))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder).map_err(Failure::io("make", folder))?;
+    fs::write(path, text).map_err(Failure::io("write", path))
+}
+
+fn commit(repo: &Path) -> Result<(), Failure> {
+    ask(repo, &["-c", "init.defaultBranch=main", "init", "-q", "--template="])?;
+    ask(repo, &["add", "--all"])?;
+    let message = ["commit", "-q", "--no-verify", "-m", "A small calculator with failing tests"];
+    ask(repo, &[IDENTITY.as_slice(), &message].concat())
+}
+
+fn ask(repo: &Path, arguments: &[&str]) -> Result<(), Failure> {
+    let failed = |why: String| Failure::Outside {
+        what: format!("git could not make the demo's repository in {}: {why}", repo.display()),
+        help: "The demo needs git (and sh) on PATH: install it, then start again.".into(),
+    };
+    let output = git(repo, arguments).map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+}
+
+fn goal(site: &Site) -> serde_json::Value {
+    let tasks = plan::TASKS.iter().map(|task| {
+        let mut value = json!({"id": task.id, "goal": task.goal});
+        if let (false, Some(value)) = (task.after.is_empty(), value.as_object_mut()) {
+            value.insert("after".into(), json!(task.after));
+        }
+        value
+    });
+    json!({
+        "goal": "demo",
+        "repo": site.repo.to_string_lossy(),
+        "worker_cmd": "sh ../fake-agent.sh {task_id} {feedback_file}",
+        "verify_cmd": "sh test.sh \"$MACHINE_TASK_ID\"",
+        "mode": "propose",
+        "max_attempts": 2,
+        "tick_seconds": 0.1,
+        "budget": {"max_worker_runs": 20, "max_wall_seconds": 300},
+        "tasks": tasks.collect::<Vec<_>>(),
+    })
+}

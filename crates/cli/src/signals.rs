@@ -1,0 +1,45 @@
+//! SIGINT, SIGTERM and SIGHUP end a run in order: the worker's group is stopped, the state saved.
+
+use std::io;
+use std::thread;
+
+use machine_driver_state::control::Cut;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
+
+use crate::error::Failure;
+use crate::out::Out;
+
+/// Listens while it lives.
+pub(crate) struct Listening(Handle);
+
+/// From now on a signal calls `stop` instead of ending the process; a closed terminal counts as SIGTERM. Only the first
+/// one does: those who press ^C twice must not lose what the first one saves.
+pub(crate) fn listen(out: &Out, stop: impl Fn(Cut) + Send + 'static) -> Result<Listening, Failure> {
+    attend(out.clone(), stop).map_err(|source| Failure::Outside {
+        what: format!("could not listen to signals: {source}"),
+        help: "Close some programs or raise the limit of open files, then start again.".into(),
+    })
+}
+
+fn attend(out: Out, stop: impl Fn(Cut) + Send + 'static) -> io::Result<Listening> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let listening = Listening(signals.handle());
+    let listen = move || {
+        let mut all = signals.forever();
+        let Some(first) = all.next() else { return };
+        stop(if first == SIGINT { Cut::Sigint } else { Cut::Sigterm });
+        out.note("stopping: ending what is under way, then saving; nothing is lost");
+        for _ in all {
+            out.note("already stopping: what is under way gets a few seconds to end, then it is killed");
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(listen)?;
+    Ok(listening)
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}

@@ -1,0 +1,112 @@
+//! The table that a person reads.
+
+use std::fmt::{Display, Write as _};
+
+use anstyle::Style;
+use machine_driver::look::Look;
+use machine_driver_governor::dial;
+use machine_driver_state::goal::Status;
+use machine_driver_state::time::Timestamp;
+
+use super::{Row, last_success, used};
+use crate::escape;
+use crate::narrate::counted;
+use crate::style::{self, paint};
+use crate::when;
+
+/// Characters of the reason.
+const WHY_CHARS: usize = 100;
+
+/// Characters of an id in its column; a longer one moves the rest of its line.
+const ID_CHARS: usize = 24;
+
+pub(super) fn text(seen: &Look, rows: &[Row], now: Timestamp) -> String {
+    let mut text = head(seen, rows) + "\n\n";
+    let width = rows.iter().map(|row| row.id.len()).max().unwrap_or(0).clamp(4, ID_CHARS);
+    let heading = format!("  {:<width$}  {:<8}{:>9}  {:<21} {}", "task", "status", "attempts", "since", "why");
+    text += &(paint(style::FAINT, heading) + "\n");
+    for row in rows {
+        text += &line(row, width);
+    }
+    text.push('\n');
+    for (name, value) in [("budget", budget(seen, now)), ("last success", last(seen, now))] {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{} {value}", paint(style::FAINT, format!("{name:<12}")));
+    }
+    text
+}
+
+fn head(seen: &Look, rows: &[Row]) -> String {
+    let goal = seen.file.goal();
+    let count = |status: Status| rows.iter().filter(|row| row.status == status).count();
+    let mut parts = vec![format!("{} of {} done", count(Status::Done), counted(rows.len(), "task"))];
+    parts.extend(Some(count(Status::Blocked)).filter(|n| *n > 0).map(|n| format!("{n} blocked")));
+    parts.push(format!("mode={}", dial::word(dial::granted(goal).mode)));
+    parts.push(match seen.driver {
+        Some(0) => "a driver is at work".into(),
+        Some(pid) => format!("driver {pid} is at work"),
+        None => "no driver is running".into(),
+    });
+    format!("{}: {}", paint(style::STRONG, escape::cut(&goal.name, 80)), parts.join(", "))
+}
+
+fn line(row: &Row, width: usize) -> String {
+    let (style, word) = word(row.status);
+    let since = row.since.map(when::moment).unwrap_or_default();
+    let why = row.why.as_deref().map(|why| escape::cut(why, WHY_CHARS)).unwrap_or_default();
+    let status = paint(style, format!("{word:<8}"));
+    let line = format!("  {:<width$}  {status}{:>9}  {since:<21} {why}", row.id, row.attempts);
+    line.trim_end().to_owned() + "\n"
+}
+
+fn word(status: Status) -> (Style, &'static str) {
+    match status {
+        Status::Pending => (Style::new(), "pending"),
+        Status::Running => (style::STRONG, "running"),
+        Status::Done => (style::GOOD, "done"),
+        Status::Blocked => (style::BAD, "blocked"),
+    }
+}
+
+fn budget(seen: &Look, now: Timestamp) -> String {
+    let (limits, spent) = (&seen.file.goal().budget, seen.state.spent());
+    let (runs, wall) = used(seen, now);
+    let mut parts = vec![
+        of(&number(runs, "worker run"), limits.worker_runs_max),
+        of(&when::span(wall), limits.wall_max.map(when::span)),
+    ];
+    let amount = |unknown: u64, text: String| match unknown {
+        0 => text,
+        runs => format!("{text} ({} unknown)", number(runs, "run")),
+    };
+    if spent.tokens > 0 || limits.tokens_max.is_some() {
+        parts.push(of(&amount(spent.runs_without_tokens, format!("{} tokens", spent.tokens)), limits.tokens_max));
+    }
+    if spent.usd_micros > 0 || limits.usd_micros_max.is_some() {
+        let text = amount(spent.runs_without_usd, format!("{} USD", dollars(spent.usd_micros)));
+        parts.push(of(&text, limits.usd_micros_max.map(dollars)));
+    }
+    if let Some(max) = limits.output_bytes_max {
+        parts.push(of(&format!("{} bytes of output", spent.output_bytes), Some(max)));
+    }
+    parts.join(", ")
+}
+
+fn of(used: &str, max: Option<impl Display>) -> String {
+    max.map_or_else(|| used.to_owned(), |max| format!("{used} (of {max})"))
+}
+
+fn number(count: u64, what: &str) -> String {
+    counted(usize::try_from(count).unwrap_or(usize::MAX), what)
+}
+
+fn dollars(micros: u64) -> String {
+    format!("{}.{:04}", micros / 1_000_000, micros % 1_000_000 / 100)
+}
+
+fn last(seen: &Look, now: Timestamp) -> String {
+    match last_success(seen) {
+        None => "none yet".into(),
+        Some(at) => format!("{}, {} ago", when::moment(at), when::span(now.since(at))),
+    }
+}
