@@ -1,0 +1,19 @@
+//! machine-driver as its users run it: the real binary, real files, real processes.
+//!
+//! `MACHINE_DRIVER_KILLS=n` sets how often the crash tests kill (each; default 40). `MACHINE_DRIVER_BIN` names another binary.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "in a test a broken assumption is to end it"
+)]
+
+mod bad_input;
+mod crash;
+mod exits;
+mod hostile;
+mod lock;
+mod old_folders;
+mod signals;
+mod tidy;
+mod workers;
