@@ -1,7 +1,12 @@
 //! What the driver costs per task beyond its floor: two `sh -c true` and the syncs of its records, measured in turn with it.
 //!
 //! `cargo bench -p machine-driver --bench overhead [-- TASKS...]`, by default 100, 1,000 and 10,000 tasks.
-#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark prints")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark prints"
+)]
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -18,8 +23,15 @@ const REPEATS: usize = 5;
 fn main() {
     machine_driver::init();
     let sizes: Vec<usize> = std::env::args().filter_map(|word| word.parse().ok()).collect();
-    let sizes = if sizes.is_empty() { vec![100, 1_000, 10_000] } else { sizes };
-    println!("{:>8} {:>12} {:>12} {:>12} {:>8} {:>14}", "tasks", "run/task", "floor/task", "beyond", "ratio", "beyond / first");
+    let sizes = if sizes.is_empty() {
+        vec![100, 1_000, 10_000]
+    } else {
+        sizes
+    };
+    println!(
+        "{:>8} {:>12} {:>12} {:>12} {:>8} {:>14}",
+        "tasks", "run/task", "floor/task", "beyond", "ratio", "beyond / first"
+    );
     let mut first = None;
     for tasks in sizes {
         let mut samples: Vec<(Duration, Duration)> = (0..repeats(tasks)).map(|_| sample(tasks)).collect();
@@ -36,7 +48,10 @@ fn main() {
             beyond / first,
         );
     }
-    println!("resident memory at its highest: {} (of the driver, all runs)", peak_memory());
+    println!(
+        "resident memory at its highest: {} (of the driver, all runs)",
+        peak_memory()
+    );
 }
 
 const fn repeats(tasks: usize) -> usize {
@@ -46,16 +61,21 @@ const fn repeats(tasks: usize) -> usize {
 /// One run and its floor, each per task.
 fn sample(tasks: usize) -> (Duration, Duration) {
     let folder = tempfile::tempdir().unwrap();
-    let floor = floor(folder.path(), tasks.min(400));
-    let run = run(folder.path(), tasks);
-    (run / u32::try_from(tasks).unwrap(), floor)
+    let (before, run) = (floor(folder.path(), tasks.min(400)), run(folder.path(), tasks));
+    let after = floor(folder.path(), tasks.min(400));
+    (run / u32::try_from(tasks).unwrap(), (before + after) / 2)
 }
 
 fn run(folder: &Path, tasks: usize) -> Duration {
     fs::create_dir(folder.join("repo")).unwrap();
     fs::write(folder.join("goal.json"), goal(tasks)).unwrap();
     let started = Instant::now();
-    let summary = Driver::builder(folder.join("goal.json")).guarded().build().unwrap().run().unwrap();
+    let summary = Driver::builder(folder.join("goal.json"))
+        .guarded()
+        .build()
+        .unwrap()
+        .run()
+        .unwrap();
     let took = started.elapsed();
     assert_eq!(summary.done, tasks);
     took
@@ -68,26 +88,41 @@ fn goal(tasks: usize) -> String {
     );
     for number in 0..tasks {
         let comma = if number + 1 == tasks { "" } else { "," };
-        writeln!(text, "    {{ \"id\": \"task-{number}\", \"goal\": \"do number {number}\" }}{comma}").unwrap();
+        writeln!(
+            text,
+            "    {{ \"id\": \"task-{number}\", \"goal\": \"do number {number}\" }}{comma}"
+        )
+        .unwrap();
     }
     text.push_str("  ]\n}\n");
     text
 }
 
-/// Two shells that do nothing, and five records that are synced.
+/// What a task cannot do without, in the order in which it happens: a synced record, a shell, two records, a shell, two
+/// records.
 fn floor(folder: &Path, tasks: usize) -> Duration {
-    let record = [b'x'; 520];
     let mut log = File::create(folder.join("floor.jsonl")).unwrap();
+    let mut record = || {
+        log.write_all(&[b'x'; 520]).unwrap();
+        log.sync_data().unwrap();
+    };
+    let shell = || {
+        let shell = Command::new("/bin/sh")
+            .args(["-c", "true"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status();
+        assert!(shell.unwrap().success());
+    };
     let started = Instant::now();
     for _ in 0..tasks {
-        for _ in 0..2 {
-            let shell = Command::new("/bin/sh").args(["-c", "true"]).stdin(Stdio::null()).stdout(Stdio::null()).status();
-            assert!(shell.unwrap().success());
-        }
-        for _ in 0..5 {
-            log.write_all(&record).unwrap();
-            log.sync_data().unwrap();
-        }
+        record();
+        shell();
+        record();
+        record();
+        shell();
+        record();
+        record();
     }
     started.elapsed() / u32::try_from(tasks).unwrap()
 }

@@ -50,5 +50,8 @@ pub use error::DriverError;
 pub use exit::{EXIT_CODES, Exit};
 pub use hold::{kept_goal, read_goal};
 pub use machine_driver_process::init;
+pub use machine_driver_state as state;
+pub use machine_driver_verify as verify;
+pub use machine_driver_worker as worker;
 pub use notice::Notice;
 pub use stop::Stop;

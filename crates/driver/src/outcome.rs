@@ -1,7 +1,6 @@
 //! What a port answered, in the words of the log.
 
 use machine_driver_process::Started;
-use machine_driver_state::canonical::sha256;
 use machine_driver_state::control::{Cut, ProcessMark};
 use machine_driver_state::event::{
     AttemptRef, Event, Interrupted, OutputDigest, Stage, Verified, VerifyFailed, VerifyUnavailable,
@@ -79,10 +78,7 @@ fn of_work_error(attempt: AttemptRef, why: &str, cut: Option<Cut>, used: Usage) 
             signal: None,
             timed_out: false,
             usage: used,
-            output: OutputDigest {
-                bytes: 0,
-                sha256: sha256(b""),
-            },
+            output: OutputDigest::of(b""),
             wall_ms: 0,
             retry_after_ms: None,
             detail: Some(shortened(why, DETAIL_CHARS)),

@@ -241,7 +241,16 @@ fn the_wall_budget_stops_a_verify_that_runs() {
     place.write(&json!({ "worker_cmd": "exit 9", "verify_cmd": "true", "tasks": [task("t1", "x")] }));
     let (again, names) = place.run();
     assert_eq!((again.exit, again.worker_runs), (Exit::Done, 1), "{names:?}");
-    assert_eq!(names, ["goal_edited", "driver_up", "verified", "proposed", "goal_complete"]);
+    assert_eq!(
+        names,
+        [
+            "goal_edited",
+            "driver_up",
+            "verified",
+            "proposed",
+            "goal_complete"
+        ]
+    );
     place.holds();
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::canonical::sha256;
 use crate::control::{Cut, ProcessMark};
 use crate::goal::Status;
 use crate::id::{ActorId, Digest, SessionId, TaskId};
@@ -19,9 +20,7 @@ use crate::usage::Usage;
 #[non_exhaustive]
 pub enum EventError {
     /// A newer driver may have written it.
-    #[error(
-        "this version does not know the event `{name}`; a newer machine-driver may have written it"
-    )]
+    #[error("this version does not know the event `{name}`; a newer machine-driver may have written it")]
     Unknown {
         /// The name found, cut to 64 characters.
         name: String,
@@ -53,13 +52,7 @@ pub struct AttemptRef {
     pub autonomy_used: u8,
 }
 
-const ATTEMPT_FIELDS: [&str; 5] = [
-    "task",
-    "attempt",
-    "session",
-    "idempotency_key",
-    "autonomy_used",
-];
+const ATTEMPT_FIELDS: [&str; 5] = ["task", "attempt", "session", "idempotency_key", "autonomy_used"];
 
 macro_rules! events {
     (
@@ -173,9 +166,7 @@ impl Event {
         match self {
             Self::TaskAdded(added) => added.task.as_str(),
             Self::Retried(retried) => retried.task.as_str(),
-            other => other
-                .attempt()
-                .map_or("goal", |attempt| attempt.task.as_str()),
+            other => other.attempt().map_or("goal", |attempt| attempt.task.as_str()),
         }
     }
 
@@ -204,8 +195,7 @@ fn typed<T: serde::de::DeserializeOwned>(
     name: &'static str,
     fields: Map<String, Value>,
 ) -> Result<T, EventError> {
-    serde_json::from_value(Value::Object(fields))
-        .map_err(|source| EventError::Fields { name, source })
+    serde_json::from_value(Value::Object(fields)).map_err(|source| EventError::Fields { name, source })
 }
 
 fn take(fields: &mut Map<String, Value>, names: &[&str]) -> Map<String, Value> {
@@ -405,6 +395,17 @@ body! {
         bytes: u64,
         /// SHA-256 over all of them.
         sha256: Digest,
+    }
+}
+
+impl OutputDigest {
+    /// The digest of an output that is all here.
+    #[must_use]
+    pub fn of(output: &[u8]) -> Self {
+        Self {
+            bytes: output.len() as u64,
+            sha256: sha256(output),
+        }
     }
 }
 

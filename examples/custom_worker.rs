@@ -1,0 +1,65 @@
+//! A worker of one's own: any type that implements `Worker` can do the tasks, in this process or in another one.
+//!
+//! `cargo run -p machine-driver-examples --example custom_worker -- goal.json`
+#![expect(clippy::print_stdout, reason = "an example prints")]
+
+use std::error::Error;
+use std::fs;
+use std::time::Instant;
+
+use machine_driver::Driver;
+use machine_driver::state::control::Control;
+use machine_driver::state::id::ActorId;
+use machine_driver::worker::{OutputDigest, WorkError, WorkOrder, WorkReport, Worker, WorkerClass};
+
+/// Writes each task's text into a file named after the task.
+#[derive(Debug)]
+struct Scribe(ActorId);
+
+impl Worker for Scribe {
+    fn id(&self) -> &ActorId {
+        &self.0
+    }
+
+    fn run(&self, order: &WorkOrder, _: &Control) -> Result<WorkReport, WorkError> {
+        let started = Instant::now();
+        let written = fs::write(order.repo.join(order.task.as_str()), &order.text);
+        written.map_err(|error| WorkError::Run { source: error.into() })?;
+        Ok(WorkReport {
+            class: WorkerClass::Ok,
+            exit: None,
+            signal: None,
+            stopped: None,
+            usage: None,
+            usage_note: None,
+            retry_after: None,
+            output: OutputDigest::of(b""),
+            detail: None,
+            elapsed: started.elapsed(),
+        })
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let goal = std::env::args().nth(1).ok_or("name a goal.json")?;
+    let scribe = Scribe(ActorId::new("scribe")?);
+    let summary = Driver::builder(goal).worker(scribe).build()?.run()?;
+    println!("{} of {} tasks done", summary.done, summary.tasks);
+    Ok(())
+}
+
+#[test]
+fn the_scribe_does_the_task() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let goal = folder.path().join("goal.json");
+    fs::write(
+        &goal,
+        r#"{"repo": ".", "worker_cmd": "unused", "verify_cmd": "grep -q me t1", "tasks": [{"id": "t1", "goal": "write me"}]}"#,
+    )?;
+    let summary = Driver::builder(&goal)
+        .worker(Scribe(ActorId::new("scribe")?))
+        .build()?
+        .run()?;
+    assert_eq!((summary.done, summary.tasks), (1, 1));
+    Ok(())
+}
