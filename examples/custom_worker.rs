@@ -51,11 +51,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 #[test]
 fn the_scribe_does_the_task() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
+    fs::create_dir(folder.path().join("desk"))?;
     let goal = folder.path().join("goal.json");
-    fs::write(
-        &goal,
-        r#"{"repo": ".", "worker_cmd": "unused", "verify_cmd": "grep -q me t1", "tasks": [{"id": "t1", "goal": "write me"}]}"#,
-    )?;
+    let text = r#"{"repo": "desk", "worker_cmd": "-", "verify_cmd": "grep me t1", "tasks": [{"id": "t1", "goal": "write me"}]}"#;
+    fs::write(&goal, text)?;
     let summary = Driver::builder(&goal)
         .worker(Scribe(ActorId::new("scribe")?))
         .build()?

@@ -48,11 +48,23 @@ struct Folded {
 /// # Errors
 /// [`DriverError::ReadGoal`], [`DriverError::Goal`].
 pub fn read_goal(path: &Path) -> Result<GoalFile, DriverError> {
-    let bytes = read_bounded(path).map_err(|source| DriverError::ReadGoal {
+    let bytes = read_bytes(path)?;
+    parse(&bytes, path)
+}
+
+/// As [`read_goal`], for those who only look: a look need not be refused because the repository is gone or could be meant
+/// from the current folder too.
+pub(crate) fn look_at(path: &Path) -> Result<GoalFile, DriverError> {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let place = Place::unseen(path.to_owned(), Paths::of(path).folder, home);
+    Ok(GoalFile::parse(&read_bytes(path)?, &place)?)
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, DriverError> {
+    read_bounded(path).map_err(|source| DriverError::ReadGoal {
         path: path.to_owned(),
         source,
-    })?;
-    parse(&bytes, path)
+    })
 }
 
 /// Like [`read_goal`], from a text that stands at `path`.

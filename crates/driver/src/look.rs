@@ -8,7 +8,7 @@ use machine_driver_state::state::State;
 use machine_driver_state::store::{Access, FileStore, Paths, RealDisk, StoreError, read_log};
 
 use crate::error::DriverError;
-use crate::hold::read_goal;
+use crate::hold::look_at;
 
 /// What there is to see.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Look {
 /// # Errors
 /// [`DriverError`] for a goal.json that is not acceptable or a log that does not hold together.
 pub fn look(path: &Path) -> Result<Look, DriverError> {
-    let file = read_goal(path)?;
+    let file = look_at(path)?;
     let paths = Paths::of(path);
     // Without the lock goal.json may be newer than the log was when it was read, or older: its checkpoint is asked
     // only when nobody writes.

@@ -9,7 +9,7 @@ use machine_driver_state::record::Head;
 use machine_driver_state::store::{Opened, Paths, RealDisk, StoreError, read_log};
 
 use crate::error::DriverError;
-use crate::hold::{kept_goal, read_goal};
+use crate::hold::{kept_goal, look_at};
 
 /// Checks every record of a goal's log: its hash, its number and what it follows. The end is checked against the
 /// checkpoint in goal.json.
@@ -57,7 +57,7 @@ pub fn does_not_hold(error: &DriverError) -> bool {
 }
 
 fn checkpoint(goal: &Path) -> Result<Option<Head>, DriverError> {
-    let file = read_goal(goal)?;
+    let file = look_at(goal)?;
     Ok(file.progress().checkpoint.map(|at| Head {
         seq: at.seq,
         hash: at.hash,
