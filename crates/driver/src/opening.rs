@@ -3,7 +3,7 @@
 //! A pure comparison of three things: the goal as it stands in goal.json, the progress that stands there, and what the
 //! log folds into.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use machine_driver_state::event::{Event, GoalEdited, Imported, ImportedTask, Origin};
 use machine_driver_state::goal::file::{Progress, TaskProgress};
@@ -86,15 +86,14 @@ fn put_back(goal: &Goal, progress: &Progress, state: &State, then: &Then) -> Vec
     };
     let mut planned = state.clone();
     planned.adopt(goal);
+    let mut seen = BTreeSet::new();
     let mut retried: Vec<TaskId> = Vec::new();
     for (task, found) in goal.tasks.iter().zip(&progress.tasks) {
-        if found.status == Status::Pending && was_given_up(&task.id) {
-            retried.push(task.id.clone());
-            retried.extend(planned.waiting_for(goal, &task.id));
+        if found.status == Status::Pending && was_given_up(&task.id) && !seen.contains(&task.id) {
+            let all = std::iter::once(task.id.clone()).chain(planned.waiting_for(goal, &task.id));
+            retried.extend(all.filter(|id| seen.insert(id.clone())));
         }
     }
-    let mut seen = std::collections::BTreeSet::new();
-    retried.retain(|id| seen.insert(id.clone()));
     retried
 }
 

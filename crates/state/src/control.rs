@@ -126,10 +126,7 @@ impl Control {
 
     /// A panic in a listener leaves nothing half done in here, so a poisoned lock is as good as any.
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.shared
-            .inner
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

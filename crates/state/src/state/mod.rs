@@ -2,7 +2,7 @@
 //!
 //! [`State::apply`] is the only mutator and refuses what cannot have happened in that order, so a log that was tampered
 //! with or written by a broken driver is an error and not a strange state. It holds no policy: what is to happen next is
-//! decided by `machine-driver-governor` from a [`Goal`](crate::goal::Goal) and a state. Each step costs the same however many tasks there are.
+//! decided by `machine-driver-governor` from a [`Goal`] and a state. Each step costs the same however many tasks there are.
 
 mod apply;
 mod plan;
@@ -237,10 +237,17 @@ impl State {
         self.plan.slot(index).and_then(|slot| self.tasks.get(slot))
     }
 
-    /// The tasks that are blocked because they wait for `id`, directly or through others.
+    /// The tasks of `goal`, the one adopted, that are blocked because they wait for `id`, directly or through others.
     #[must_use]
     pub fn waiting_for(&self, goal: &Goal, id: &TaskId) -> Vec<TaskId> {
-        self.plan.blocked_behind(goal, id, &self.tasks)
+        let place = self.slots.get(id).and_then(|slot| self.plan.index(*slot));
+        let behind = place
+            .map(|place| self.plan.blocked_behind(place, &self.tasks))
+            .unwrap_or_default();
+        behind
+            .iter()
+            .filter_map(|index| Some(goal.tasks.get(*index)?.id.clone()))
+            .collect()
     }
 
     fn slot(&mut self, id: &TaskId) -> usize {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::task::TaskState;
 use crate::event::Cause;
 use crate::goal::{Goal, Status};
-use crate::id::{Digest, TaskId};
+use crate::id::Digest;
 
 /// The queue over the goal in force, kept up to date step by step: no step looks at all tasks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -134,10 +134,8 @@ impl Plan {
         }
     }
 
-    pub(super) fn blocked_behind(&self, goal: &Goal, id: &TaskId, tasks: &[TaskState]) -> Vec<TaskId> {
-        let Some(start) = goal.tasks.iter().position(|task| task.id == *id) else {
-            return Vec::new();
-        };
+    /// The places of the tasks that are blocked because they wait for the one at `start`, directly or through others.
+    pub(super) fn blocked_behind(&self, start: usize, tasks: &[TaskState]) -> BTreeSet<usize> {
         let (mut found, mut edge) = (BTreeSet::new(), vec![start]);
         while let Some(node) = edge.pop().and_then(|index| self.nodes.get(index)) {
             for next in &node.before {
@@ -148,9 +146,6 @@ impl Plan {
             }
         }
         found
-            .iter()
-            .filter_map(|index| Some(goal.tasks.get(*index)?.id.clone()))
-            .collect()
     }
 
     pub(super) fn index(&self, slot: usize) -> Option<usize> {
