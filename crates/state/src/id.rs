@@ -164,13 +164,13 @@ impl Digest {
         const WHAT: NameError = NameError::Malformed {
             what: "a SHA-256 is 64 lower-case hex digits",
         };
-        if text.len() != 64 || !is_lower_hex(text) {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if pairs.len() != 32 || !rest.is_empty() {
             return Err(WHAT);
         }
         let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let digits = std::str::from_utf8(pair).map_err(|_| WHAT)?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| WHAT)?;
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = nibble(*high).ok_or(WHAT)? << 4 | nibble(*low).ok_or(WHAT)?;
         }
         Ok(Self(bytes))
     }
@@ -183,7 +183,15 @@ impl Digest {
 }
 
 fn is_lower_hex(text: &str) -> bool {
-    text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    text.bytes().all(|digit| nibble(digit).is_some())
+}
+
+const fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
 }
 
 impl fmt::Display for Digest {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 /// Reads one JSON value, keys in the file's order. Nesting is limited to 128 by serde_json itself.
@@ -84,10 +85,17 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut fields = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            if fields.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("the key {key:?} stands twice")));
+            match fields.entry(key) {
+                Entry::Vacant(place) => {
+                    place.insert(entries.next_value_seed(Self)?);
+                }
+                Entry::Occupied(taken) => {
+                    return Err(A::Error::custom(format_args!(
+                        "the key {:?} stands twice",
+                        taken.key()
+                    )));
+                }
             }
-            fields.insert(key, entries.next_value_seed(Self)?);
         }
         Ok(Value::Object(fields))
     }
