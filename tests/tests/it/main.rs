@@ -13,6 +13,7 @@ mod crash;
 mod exits;
 mod hostile;
 mod lock;
+mod model;
 mod old_folders;
 mod signals;
 mod tidy;
