@@ -208,3 +208,6 @@ fn review(path: &Path) -> Option<String> {
 fn millis(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

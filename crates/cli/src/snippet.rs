@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use machine_driver_state::goal::file::{GoalError, Problem};
 
 use crate::error::next;
@@ -18,12 +18,16 @@ const AFTER: usize = 60;
 /// Bytes pointed at, at most.
 const POINTED: usize = 40;
 
+/// A help longer than this, in characters, gets a line of its own.
+const LABEL: usize = 60;
+
 /// Every problem with its place, and what to do, as terminal text.
 pub(crate) fn goal_error(error: &GoalError) -> String {
     let renderer = Renderer::styled().term_width(160);
     let mut text = String::new();
     for problem in error.problems() {
-        text += &renderer.render(&[group(error, problem)]);
+        let rendered = renderer.render(&[group(error, problem)]);
+        text.extend(rendered.lines().filter(|line| !is_continuation(line)).flat_map(|line| [line, "\n"]));
         text.push('\n');
     }
     if error.uncounted() > 0 {
@@ -32,25 +36,33 @@ pub(crate) fn goal_error(error: &GoalError) -> String {
     text + &next(NEXT)
 }
 
+/// The line `:::` between a place and a source that has no path of its own. The place is written apart from the source
+/// because a column counted in a cut and escaped line would not be the file's; a way to give the snippet its column
+/// would make this unnecessary.
+fn is_continuation(line: &str) -> bool {
+    anstream::adapter::strip_str(line).to_string().trim() == ":::"
+}
+
 fn group<'a>(error: &'a GoalError, problem: &'a Problem) -> Group<'a> {
-    let place = if problem.path().is_empty() { String::new() } else { format!("{}: ", problem.path()) };
-    let title = format!("{}{}", escape::line(&place), escape::line(problem.message()));
-    let excerpt = excerpt(error.text(), problem.span());
+    let key = if problem.path().is_empty() { String::new() } else { format!("{}: ", problem.path()) };
+    let title = escape::line(&(key + problem.message()));
     let path = format!("{}:{}:{}", escape::line(error.file()), problem.line(), problem.column());
-    let title = Level::ERROR.primary_title(title);
-    let group = match excerpt {
-        None => title.element(annotate_snippets::Origin::path(path)),
+    let group = Level::ERROR.primary_title(title).element(Origin::path(path));
+    let help = problem.help().map(escape::line);
+    let (label, below): (Option<String>, Option<String>) = match help {
+        Some(help) if help.chars().count() <= LABEL => (Some(help), None),
+        help => (None, help),
+    };
+    let (group, label) = match excerpt(error.text(), problem.span()) {
+        None => (group, label),
         Some(excerpt) => {
-            let label = problem.help().map(escape::line).unwrap_or_default();
             let annotation = AnnotationKind::Primary.span(excerpt.span).label(label);
             let snippet = Snippet::source(excerpt.text).line_start(problem.line()).fold(false);
-            return title
-                .element(annotate_snippets::Origin::path(path))
-                .element(snippet.annotation(annotation));
+            (group.element(snippet.annotation(annotation)), None)
         }
     };
-    match problem.help() {
-        Some(help) => group.element(Level::HELP.message(escape::line(help))),
+    match label.or(below) {
+        Some(help) => group.element(Level::HELP.message(help)),
         None => group,
     }
 }

@@ -10,7 +10,7 @@ use machine_driver::look::{Look, look};
 use machine_driver::{Clock as _, Exit, SystemClock};
 use machine_driver_governor::{budget, dial};
 use machine_driver_state::goal::{Goal, Status, Task};
-use machine_driver_state::state::{Run, State};
+use machine_driver_state::state::Run;
 use machine_driver_state::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -73,21 +73,22 @@ fn rows(seen: &Look) -> Vec<Row> {
             since: found.done.or(found.started),
             why: found.reason.clone(),
         },
-        _ => known_row(&seen.state, task),
+        _ => known_row(seen, task),
     };
     tasks.map(row).collect()
 }
 
-fn known_row(state: &State, task: &Task) -> Row {
-    let status = state.status(&task.id);
+fn known_row(seen: &Look, task: &Task) -> Row {
+    let state = &seen.state;
     let known = state.task(&task.id).cloned().unwrap_or_default();
     let current = state.current().filter(|current| current.task == task.id);
+    let is_cut_off = current.is_some() && seen.driver.is_none();
     Row {
         id: task.id.to_string(),
-        status,
+        status: state.status(&task.id),
         attempts: u64::from(known.attempts),
         since: known.done.or(current.map(|current| current.dispatched_at)).or(known.started),
-        why: known.reason,
+        why: known.reason.or(is_cut_off.then(|| "cut off; the next run goes on with it".to_owned())),
     }
 }
 

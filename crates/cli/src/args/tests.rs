@@ -23,7 +23,7 @@ fn the_definition_is_sound() {
 fn a_goal_alone_is_run() {
     assert_eq!(run_of("run").0.goal.path, Path::new("goal.json"));
     assert_eq!(run_of("night.json").0.goal.path, Path::new("night.json"));
-    assert_eq!(run_of("night.json --once").0.once, true);
+    assert!(run_of("night.json --once").0.once);
     assert!(run_of("--json night.json").1);
     assert_eq!(run_of("run --max-tasks 3 night.json").0.max_tasks, Some(3));
     let folder = tempfile::tempdir().unwrap();
