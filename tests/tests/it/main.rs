@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod crash;
+mod disk;
 mod exits;
 mod hostile;
 mod lock;
