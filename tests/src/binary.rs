@@ -20,17 +20,32 @@ fn build() -> PathBuf {
     let profile = test.ancestors().nth(2).unwrap();
     let name = profile.file_name().unwrap().to_str().unwrap();
     let above = profile.parent().unwrap();
-    let target = above.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file()).unwrap();
+    let target = above
+        .ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file())
+        .unwrap();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--locked", "--package=machine-driver-cli", "--bin=machine-driver"]);
+    cargo.args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--package=machine-driver-cli",
+        "--bin=machine-driver",
+    ]);
     cargo.arg("--manifest-path").arg(repository().join("Cargo.toml"));
-    cargo.arg("--profile").arg(if name == "debug" { "dev" } else { name });
+    cargo
+        .arg("--profile")
+        .arg(if name == "debug" { "dev" } else { name });
     cargo.arg("--target-dir").arg(target);
     if target != above {
         cargo.arg("--target").arg(above.file_name().unwrap());
     }
     let built = cargo.output().expect("cargo could not be started");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
     profile.join("machine-driver")
 }
 

@@ -19,15 +19,23 @@ impl History {
     #[track_caller]
     pub fn read(path: &Path) -> Self {
         let text = fs::read(path).unwrap_or_default();
-        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let lines = text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let whole = text
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
+        let lines = text[..whole]
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
         Self(lines.map(|line| serde_json::from_slice(line).unwrap()).collect())
     }
 
     /// The names of all events in order.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
-        self.0.iter().filter_map(|record| record["event"].as_str()).collect()
+        self.0
+            .iter()
+            .filter_map(|record| record["event"].as_str())
+            .collect()
     }
 
     /// How many records are of this event.
@@ -44,13 +52,17 @@ impl History {
     /// How often a task was dispatched.
     #[must_use]
     pub fn dispatches(&self, task: &str) -> usize {
-        self.of("dispatch").filter(|record| record["task"] == task).count()
+        self.of("dispatch")
+            .filter(|record| record["task"] == task)
+            .count()
     }
 
     /// Every session that was ever begun.
     #[must_use]
     pub fn sessions(&self) -> Vec<String> {
-        self.of("dispatch").filter_map(|record| Some(record["session"].as_str()?.to_owned())).collect()
+        self.of("dispatch")
+            .filter_map(|record| Some(record["session"].as_str()?.to_owned()))
+            .collect()
     }
 
     /// Expects records numbered without a gap, attempts numbered without a gap, one attempt under way at a time, nothing
@@ -79,8 +91,13 @@ impl History {
                 under_way = Some((task, record["session"].clone()));
             } else if ["requeue", "proposed", "quarantine"].iter().any(|end| is(end)) {
                 if !record["session"].is_null() {
-                    let (task, session) = under_way.take().unwrap_or_else(|| panic!("nothing was under way: {record}"));
-                    assert!(record["task"] == task && record["session"] == session, "another was: {record}");
+                    let (task, session) = under_way
+                        .take()
+                        .unwrap_or_else(|| panic!("nothing was under way: {record}"));
+                    assert!(
+                        record["task"] == task && record["session"] == session,
+                        "another was: {record}"
+                    );
                 }
                 if !is("requeue") {
                     assert!(resolved.insert(task), "ended twice: {record}");
@@ -88,8 +105,13 @@ impl History {
             } else if is("interrupted") && record["stage"] == "worker" {
                 under_way = None;
             } else if !task.is_empty() && !is("task_added") {
-                let (now, session) = under_way.clone().unwrap_or_else(|| panic!("nothing was under way: {record}"));
-                assert!(task == now && record["session"] == session, "another was: {record}");
+                let (now, session) = under_way
+                    .clone()
+                    .unwrap_or_else(|| panic!("nothing was under way: {record}"));
+                assert!(
+                    task == now && record["session"] == session,
+                    "another was: {record}"
+                );
             }
         }
     }
@@ -107,7 +129,10 @@ impl History {
         };
         let mut asked: BTreeSet<String> = self.of("dispatch").map(line).collect();
         for run in runs.lines() {
-            assert!(asked.remove(run), "ran twice, or without a dispatch: {run}\nall runs:\n{runs}");
+            assert!(
+                asked.remove(run),
+                "ran twice, or without a dispatch: {run}\nall runs:\n{runs}"
+            );
         }
     }
 }
@@ -124,7 +149,11 @@ fn take_over(record: &Value, attempts: &mut BTreeMap<String, u64>, resolved: &mu
 
 fn put_back(record: &Value, resolved: &mut BTreeSet<String>) {
     let lists = [&record["retried"], &record["with"]];
-    let many = lists.into_iter().filter_map(Value::as_array).flatten().filter_map(Value::as_str);
+    let many = lists
+        .into_iter()
+        .filter_map(Value::as_array)
+        .flatten()
+        .filter_map(Value::as_str);
     for task in many.chain(record["task"].as_str()) {
         resolved.remove(task);
     }

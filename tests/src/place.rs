@@ -40,7 +40,9 @@ impl Place {
     /// Where the disk does not take it.
     #[must_use]
     pub fn bare() -> Self {
-        let place = Self { folder: TempDir::with_prefix("machine-driver-test-").unwrap() };
+        let place = Self {
+            folder: TempDir::with_prefix("machine-driver-test-").unwrap(),
+        };
         fs::create_dir(place.path("repo")).unwrap();
         place
     }
@@ -62,7 +64,9 @@ impl Place {
     /// Where it is no object.
     pub fn write(&self, goal: &Value) {
         let mut all = json!({ "goal": "g", "repo": "repo", "tick_seconds": 0 });
-        all.as_object_mut().unwrap().extend(goal.as_object().unwrap().clone());
+        all.as_object_mut()
+            .unwrap()
+            .extend(goal.as_object().unwrap().clone());
         fs::write(self.goal(), serde_json::to_string_pretty(&all).unwrap() + "\n").unwrap();
     }
 
@@ -131,12 +135,17 @@ impl Place {
         command.args(arguments).current_dir(self.folder());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            let is_ours = ["GIT_", "MACHINE_", "CARGO", "RUST", "CLICOLOR"].iter().any(|mark| text.starts_with(mark));
+            let is_ours = ["GIT_", "MACHINE_", "CARGO", "RUST", "CLICOLOR"]
+                .iter()
+                .any(|mark| text.starts_with(mark));
             if is_ours || text == "NO_COLOR" {
                 command.env_remove(name);
             }
         }
-        command.env("HOME", self.folder()).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
+        command
+            .env("HOME", self.folder())
+            .env("LC_ALL", "C.UTF-8")
+            .env("TZ", "UTC");
         command
     }
 

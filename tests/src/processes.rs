@@ -8,10 +8,15 @@ use std::fs;
 /// Never where `/proc` is there.
 #[must_use]
 pub fn session_processes(sessions: &[String]) -> Vec<u32> {
-    let marks: Vec<String> = sessions.iter().map(|session| format!("MACHINE_SESSION={session}")).collect();
+    let marks: Vec<String> = sessions
+        .iter()
+        .map(|session| format!("MACHINE_SESSION={session}"))
+        .collect();
     let is_marked = |id: &u32| {
         let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|one| marks.iter().any(|mark| mark.as_bytes() == one))
+        environment
+            .split(|byte| *byte == 0)
+            .any(|one| marks.iter().any(|mark| mark.as_bytes() == one))
     };
     let ids = fs::read_dir("/proc").into_iter().flatten();
     let ids = ids.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
@@ -25,6 +30,8 @@ pub fn is_alive(id: u32) -> bool {
         return false;
     };
     // The name before the state stands in brackets and may hold anything.
-    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+    let state = stat
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.trim_start().chars().next());
     !matches!(state, None | Some('Z' | 'X'))
 }

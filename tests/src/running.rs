@@ -39,9 +39,18 @@ impl Running {
     pub fn start(mut command: Command) -> Self {
         let streams = TempDir::new().unwrap();
         let file = |name: &str| File::create(streams.path().join(name)).unwrap();
-        command.stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
-        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Self { child, streams, begun: Instant::now() }
+        command
+            .stdin(Stdio::null())
+            .stdout(file("stdout"))
+            .stderr(file("stderr"));
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self {
+            child,
+            streams,
+            begun: Instant::now(),
+        }
     }
 
     /// Its process id.
@@ -103,7 +112,12 @@ impl Running {
             std::thread::sleep(Duration::from_millis(3));
         };
         let took = self.begun.elapsed();
-        Ended { code: code(status), stdout: self.read("stdout"), stderr: self.read("stderr"), took }
+        Ended {
+            code: code(status),
+            stdout: self.read("stdout"),
+            stderr: self.read("stderr"),
+            took,
+        }
     }
 
     fn read(&self, name: &str) -> Vec<u8> {
@@ -121,7 +135,10 @@ impl Drop for Running {
 }
 
 fn code(status: ExitStatus) -> i32 {
-    status.code().or_else(|| Some(128 + status.signal()?)).unwrap_or(-1)
+    status
+        .code()
+        .or_else(|| Some(128 + status.signal()?))
+        .unwrap_or(-1)
 }
 
 impl Ended {
@@ -149,7 +166,13 @@ impl Ended {
     /// With everything that it wrote, where it is another one.
     #[track_caller]
     pub fn exits(&self, code: i32) -> &Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out(), self.err());
+        assert_eq!(
+            self.code,
+            code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.out(),
+            self.err()
+        );
         self
     }
 
@@ -161,7 +184,11 @@ impl Ended {
     pub fn says(&self, texts: &[&str]) -> &Self {
         let all = self.text();
         for text in texts {
-            assert!(all.contains(text), "`{text}` is missing (exit {}) in:\n{all}", self.code);
+            assert!(
+                all.contains(text),
+                "`{text}` is missing (exit {}) in:\n{all}",
+                self.code
+            );
         }
         self
     }
@@ -174,11 +201,19 @@ impl Ended {
     #[track_caller]
     pub fn json(&self) -> Vec<serde_json::Value> {
         let text = std::str::from_utf8(&self.stdout).unwrap();
-        let read = |line| serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        let read =
+            |line| serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|e| panic!("{e}: {line}"));
         let lines: Vec<_> = text.lines().map(read).collect();
-        assert!(lines.iter().all(|line| line["type"].is_string()), "a line has no type:\n{text}");
+        assert!(
+            lines.iter().all(|line| line["type"].is_string()),
+            "a line has no type:\n{text}"
+        );
         let last = lines.last().map(|line| line["type"].clone()).unwrap_or_default();
-        assert!(last == "summary" || last == "error", "the last line is {last}:\n{text}\n{}", self.err());
+        assert!(
+            last == "summary" || last == "error",
+            "the last line is {last}:\n{text}\n{}",
+            self.err()
+        );
         assert!(text.ends_with('\n'), "the last line has no end");
         lines
     }

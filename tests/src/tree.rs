@@ -51,7 +51,15 @@ impl Tree {
     #[track_caller]
     pub fn holds_the_same(&self, folder: &Path) {
         let timeless = |tree: &Self| {
-            let entries = tree.0.iter().map(|(path, entry)| (path.clone(), Entry { modified: (0, 0), ..entry.clone() }));
+            let entries = tree.0.iter().map(|(path, entry)| {
+                (
+                    path.clone(),
+                    Entry {
+                        modified: (0, 0),
+                        ..entry.clone()
+                    },
+                )
+            });
             Self(entries.collect())
         };
         timeless(self).compare(&timeless(&Self::of(folder)));
@@ -68,7 +76,9 @@ impl Tree {
 fn collect(path: &Path, all: &mut BTreeMap<PathBuf, Entry>) {
     let meta = fs::symlink_metadata(path).unwrap();
     let content = (meta.is_file() && meta.len() <= CONTENT_MAX).then(|| fs::read(path).unwrap());
-    let link = meta.is_symlink().then(|| fs::read_link(path).unwrap().into_os_string());
+    let link = meta
+        .is_symlink()
+        .then(|| fs::read_link(path).unwrap().into_os_string());
     let entry = Entry {
         mode: meta.mode(),
         len: meta.len(),

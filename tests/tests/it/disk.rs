@@ -11,7 +11,19 @@ use serde_json::{Value, json};
 fn in_namespace(place: &Place, script: &str) -> Option<Ended> {
     let unshare = |script: &str| {
         let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "--mount", "sh", "-eu", "-c", script, "sh"]).arg(place.folder()).arg(binary());
+        command
+            .args([
+                "--user",
+                "--map-root-user",
+                "--mount",
+                "sh",
+                "-eu",
+                "-c",
+                script,
+                "sh",
+            ])
+            .arg(place.folder())
+            .arg(binary());
         command.current_dir(place.folder()).env("HOME", place.folder());
         command
     };
@@ -24,7 +36,9 @@ fn in_namespace(place: &Place, script: &str) -> Option<Ended> {
 }
 
 fn goal(worker: &str) -> Value {
-    let tasks: Vec<Value> = (0..4).map(|n| json!({ "id": format!("t{n}"), "goal": "x" })).collect();
+    let tasks: Vec<Value> = (0..4)
+        .map(|n| json!({ "id": format!("t{n}"), "goal": "x" }))
+        .collect();
     json!({ "worker_cmd": worker, "verify_cmd": "true", "tasks": tasks })
 }
 
@@ -53,19 +67,43 @@ cp repo/runs.txt "$1/"
 fn a_disk_that_fills_up_in_the_middle_of_a_run() {
     for left in [0, 4, 8, 12, 16, 24, 40] {
         let fill = format!("head -c 1000000 /dev/zero > ballast 2>/dev/null; truncate -s -{left}k ballast");
-        let worker = format!("echo \"$MACHINE_TASK_ID $MACHINE_ATTEMPT $MACHINE_SESSION\" >> runs.txt; test {{task_id}} != t1 || test -e filled || {{ touch filled; {fill}; }}; true");
+        let worker = format!(
+            "echo \"$MACHINE_TASK_ID $MACHINE_ATTEMPT $MACHINE_SESSION\" >> runs.txt; test {{task_id}} != t1 || test -e filled || {{ touch filled; {fill}; }}; true"
+        );
         let place = Place::new(&goal(&worker));
-        let Some(ended) = in_namespace(&place, FULL) else { return };
-        let told = || format!("{left} KiB left\n{}\n{}\n{}\n{}", place.text("first.out"), place.text("first.err"), place.text("second.err"), ended.text());
+        let Some(ended) = in_namespace(&place, FULL) else {
+            return;
+        };
+        let told = || {
+            format!(
+                "{left} KiB left\n{}\n{}\n{}\n{}",
+                place.text("first.out"),
+                place.text("first.err"),
+                place.text("second.err"),
+                ended.text()
+            )
+        };
         assert_eq!(ended.code, 0, "{}", told());
         let first = place.text("first.code");
-        assert!(first == "1\n" || (left > 8 && first == "0\n"), "exit {first}\n{}", told());
+        assert!(
+            first == "1\n" || (left > 8 && first == "0\n"),
+            "exit {first}\n{}",
+            told()
+        );
         if first == "1\n" {
             let error = place.text("first.err").to_lowercase();
             let is_clear = error.contains("no space left on device") || error.contains("is the disk full?");
             assert!(is_clear && error.contains("next: free some space"), "{}", told());
         }
-        assert_eq!((place.text("verify.code").as_str(), place.text("second.code").as_str()), ("0\n", "0\n"), "{}", told());
+        assert_eq!(
+            (
+                place.text("verify.code").as_str(),
+                place.text("second.code").as_str()
+            ),
+            ("0\n", "0\n"),
+            "{}",
+            told()
+        );
         let history = place.history();
         history.is_consistent();
         history.asked_for(&place.text("runs.txt"));
@@ -89,24 +127,41 @@ fn a_folder_that_cannot_be_written() {
     place.run(["run", "--once"]).exits(0);
     let outside = tempfile::TempDir::new().unwrap();
     let script = READ_ONLY.replace("$3", outside.path().to_str().unwrap());
-    let Some(ended) = in_namespace(&place, &script) else { return };
+    let Some(ended) = in_namespace(&place, &script) else {
+        return;
+    };
     ended.exits(0);
     let out = ended.out();
     let said = |command: &str| {
         let mark = format!("== {command}: ");
-        let part = out.split("== ").find(|part| format!("== {part}").starts_with(&mark)).unwrap();
+        let part = out
+            .split("== ")
+            .find(|part| format!("== {part}").starts_with(&mark))
+            .unwrap();
         let (first, rest) = part.split_once('\n').unwrap();
         (first.rsplit_once(' ').unwrap().1.to_owned(), rest.to_owned())
     };
     let (code, text) = said("check");
-    assert!(code == "10" && text.contains("cannot be written: Read-only"), "{code}: {text}");
+    assert!(
+        code == "10" && text.contains("cannot be written: Read-only"),
+        "{code}: {text}"
+    );
     for command in ["status", "log verify", "replay", "log show"] {
         assert_eq!(said(command).0, "0", "{command}: {}", said(command).1);
     }
-    for command in ["run", "run --json", "retry t0", "task add --goal x", "log restart"] {
+    for command in [
+        "run",
+        "run --json",
+        "retry t0",
+        "task add --goal x",
+        "log restart",
+    ] {
         let (code, text) = said(command);
         assert_eq!(code, "1", "{command}: {text}");
-        assert!(text.to_lowercase().contains("read-only file system") && text.contains("driver-log.jsonl"), "{command}: {text}");
+        assert!(
+            text.to_lowercase().contains("read-only file system") && text.contains("driver-log.jsonl"),
+            "{command}: {text}"
+        );
         assert!(text.contains("next"), "{command}: {text}");
     }
     place.run(["run"]).exits(0);
@@ -124,7 +179,9 @@ fn a_folder_without_rights() {
     mode(0o555);
     let ended = place.run(["run"]);
     mode(0o755);
-    ended.exits(1).says(&["driver-log.jsonl", "ermission denied", "writable"]);
+    ended
+        .exits(1)
+        .says(&["driver-log.jsonl", "ermission denied", "writable"]);
     place.run(["run"]).exits(0);
     place.holds();
 }
@@ -134,9 +191,17 @@ fn limited(limit: &str, codes: &[i32]) {
     let worker = "echo \"$MACHINE_TASK_ID $MACHINE_ATTEMPT $MACHINE_SESSION\" >> runs.txt";
     let place = Place::new(&goal(worker));
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("{limit}; exec \"$0\" run")]).arg(binary()).current_dir(place.folder());
+    command
+        .args(["-c", &format!("{limit}; exec \"$0\" run")])
+        .arg(binary())
+        .current_dir(place.folder());
     let ended = Running::start(command).wait(TIME_MAX);
-    assert!(codes.contains(&ended.code), "{limit}: exit {}\n{}", ended.code, ended.text());
+    assert!(
+        codes.contains(&ended.code),
+        "{limit}: exit {}\n{}",
+        ended.code,
+        ended.text()
+    );
     assert!(!ended.err().contains("panicked"), "{limit}: {}", ended.err());
     if ended.code == 1 {
         ended.says(&["error:", "next:"]);
@@ -144,7 +209,10 @@ fn limited(limit: &str, codes: &[i32]) {
     let mut again = place.run(["run"]);
     if again.code == 3 {
         // What could not be started or judged under the limit was given up; the operator puts it back.
-        for task in ["t0", "t1", "t2", "t3"].iter().filter(|task| place.status(task) == "blocked") {
+        for task in ["t0", "t1", "t2", "t3"]
+            .iter()
+            .filter(|task| place.status(task) == "blocked")
+        {
             place.run(["retry", task]).exits(0);
         }
         again = place.run(["run"]);

@@ -6,7 +6,9 @@ use machine_driver_tests::{Place, Tree, repository};
 use serde_json::{Value, json};
 
 fn tasks(ids: &[&str]) -> Value {
-    ids.iter().map(|id| json!({ "id": id, "goal": format!("do {id}") })).collect()
+    ids.iter()
+        .map(|id| json!({ "id": id, "goal": format!("do {id}") }))
+        .collect()
 }
 
 fn passing(ids: &[&str]) -> Place {
@@ -14,24 +16,41 @@ fn passing(ids: &[&str]) -> Place {
 }
 
 fn failing() -> Place {
-    Place::new(&json!({ "worker_cmd": "true", "verify_cmd": "false", "max_attempts": 1, "tasks": tasks(&["a"]) }))
+    Place::new(
+        &json!({ "worker_cmd": "true", "verify_cmd": "false", "max_attempts": 1, "tasks": tasks(&["a"]) }),
+    )
 }
 
 #[test]
 fn a_run_that_does_everything_ends_with_0_however_it_is_called() {
     let place = passing(&["a", "b"]);
-    place.run(["goal.json"]).exits(0).says(&["driver up", "mode=propose", "GOAL COMPLETE — 2 tasks, 0 blocked/surfaced."]);
-    for arguments in [&["run"][..], &["run", "goal.json"], &["--quiet", "goal.json"], &["run", "--once"], &["run", "--max-tasks", "3"]] {
+    place.run(["goal.json"]).exits(0).says(&[
+        "driver up",
+        "mode=propose",
+        "GOAL COMPLETE — 2 tasks, 0 blocked/surfaced.",
+    ]);
+    for arguments in [
+        &["run"][..],
+        &["run", "goal.json"],
+        &["--quiet", "goal.json"],
+        &["run", "--once"],
+        &["run", "--max-tasks", "3"],
+    ] {
         place.run(arguments).exits(0);
     }
-    assert_eq!(place.text("repo/runs.txt"), "x\nx\n", "what is done is not done again");
+    assert_eq!(
+        place.text("repo/runs.txt"),
+        "x\nx\n",
+        "what is done is not done again"
+    );
     place.holds();
 }
 
 #[test]
 fn once_and_max_tasks_end_with_0_and_say_what_remains() {
     let place = passing(&["a", "b", "c", "d"]);
-    let remaining = |arguments: &[&str]| place.run(arguments).exits(0).json().last().unwrap()["remaining"].clone();
+    let remaining =
+        |arguments: &[&str]| place.run(arguments).exits(0).json().last().unwrap()["remaining"].clone();
     assert_eq!(remaining(&["run", "--once", "--json"]), 3);
     assert_eq!(remaining(&["run", "--max-tasks", "2", "--json"]), 1);
     assert_eq!(remaining(&["run", "--json"]), 0);
@@ -41,9 +60,17 @@ fn once_and_max_tasks_end_with_0_and_say_what_remains() {
 #[test]
 fn tasks_that_end_blocked_end_with_3() {
     let place = failing();
-    place.run(["run"]).exits(3).says(&["QUARANTINED a: verify failed once, last: exit 1", "GOAL COMPLETE — 1 tasks, 1 blocked/surfaced.", "status", "retry a"]);
+    place.run(["run"]).exits(3).says(&[
+        "QUARANTINED a: verify failed once, last: exit 1",
+        "GOAL COMPLETE — 1 tasks, 1 blocked/surfaced.",
+        "status",
+        "retry a",
+    ]);
     place.run(["run"]).exits(3);
-    place.run(["status"]).exits(0).says(&["blocked", "verify failed once"]);
+    place
+        .run(["status"])
+        .exits(0)
+        .says(&["blocked", "verify failed once"]);
     place.run(["retry", "a"]).exits(0);
     assert_eq!(place.status("a"), "pending");
     place.run(["run"]).exits(3);
@@ -57,26 +84,46 @@ fn a_budget_halt_ends_with_2_and_names_the_limit_and_the_amount() {
         "worker_cmd": "echo x >> runs.txt", "verify_cmd": "false", "max_attempts": 9, "budget": { "max_worker_runs": 2 },
         "tasks": tasks(&["a"]),
     }));
-    place.run(["run"]).exits(2).says(&["BUDGET HALT", "max_worker_runs", "2 worker runs used, 2 worker runs allowed", "next:"]);
+    place.run(["run"]).exits(2).says(&[
+        "BUDGET HALT",
+        "max_worker_runs",
+        "2 worker runs used, 2 worker runs allowed",
+        "next:",
+    ]);
     place.run(["run"]).exits(2).says(&["BUDGET HALT"]);
-    place.run(["status"]).exits(0).says(&["2 worker runs (of 2)", "raise the limit"]);
+    place
+        .run(["status"])
+        .exits(0)
+        .says(&["2 worker runs (of 2)", "raise the limit"]);
     let last = place.run(["run", "--json"]).json().pop().unwrap();
-    assert_eq!((&last["code"], &last["budget_halt"]["limit"]), (&json!("budget_halt"), &json!("max_worker_runs")));
+    assert_eq!(
+        (&last["code"], &last["budget_halt"]["limit"]),
+        (&json!("budget_halt"), &json!("max_worker_runs"))
+    );
     assert_eq!(place.text("repo/runs.txt"), "x\nx\n");
     let mut goal = place.json();
     goal["budget"]["max_worker_runs"] = json!(3);
     fs::write(place.goal(), goal.to_string()).unwrap();
     place.run(["run"]).exits(2);
-    assert_eq!(place.text("repo/runs.txt"), "x\nx\nx\n", "a raised limit is honoured");
+    assert_eq!(
+        place.text("repo/runs.txt"),
+        "x\nx\nx\n",
+        "a raised limit is honoured"
+    );
     place.holds();
 }
 
 #[test]
 fn without_a_verifier_nothing_passes_and_the_mode_is_propose() {
     for verify in [json!(null), json!(" ")] {
-        let place = Place::new(&json!({ "worker_cmd": "echo x >> runs.txt", "verify_cmd": verify, "mode": "commit", "tasks": tasks(&["a"]) }));
+        let place = Place::new(
+            &json!({ "worker_cmd": "echo x >> runs.txt", "verify_cmd": verify, "mode": "commit", "tasks": tasks(&["a"]) }),
+        );
         let ended = place.run(["run"]);
-        ended.exits(3).says(&["mode=propose (asked for commit: there is no verify_cmd", "QUARANTINED a: there is no verify_cmd"]);
+        ended.exits(3).says(&[
+            "mode=propose (asked for commit: there is no verify_cmd",
+            "QUARANTINED a: there is no verify_cmd",
+        ]);
         assert!(!ended.text().contains("mode=commit"));
         assert_eq!(place.text("repo/runs.txt"), "x\n");
         place.holds();
@@ -85,11 +132,16 @@ fn without_a_verifier_nothing_passes_and_the_mode_is_propose() {
 
 #[test]
 fn commit_mode_is_said_to_run_as_propose() {
-    let place = Place::new(&json!({ "worker_cmd": "true", "verify_cmd": "true", "mode": "commit", "tasks": tasks(&["a"]) }));
+    let place = Place::new(
+        &json!({ "worker_cmd": "true", "verify_cmd": "true", "mode": "commit", "tasks": tasks(&["a"]) }),
+    );
     let ended = place.run(["run"]);
     ended.exits(0).says(&["mode=propose (asked for commit:"]);
     let up = place.history().of("driver_up").next().unwrap().clone();
-    assert_eq!((&up["mode_asked"], &up["mode"]), (&json!("commit"), &json!("propose")));
+    assert_eq!(
+        (&up["mode_asked"], &up["mode"]),
+        (&json!("commit"), &json!("propose"))
+    );
 }
 
 #[test]
@@ -107,23 +159,61 @@ fn a_log_that_does_not_hold_ends_verification_with_5_and_a_run_with_1() {
             ended.says(says).says(&["driver-log.jsonl", "next:"]);
         }
         let last = place.run(["log", "verify", "--json"]).json().pop().unwrap();
-        assert_eq!((&last["code"], &last["exit"]), (&json!("not_verified"), &json!(5)), "{name}");
+        assert_eq!(
+            (&last["code"], &last["exit"]),
+            (&json!("not_verified"), &json!(5)),
+            "{name}"
+        );
         let ended = place.run(["run"]);
         assert_eq!(ended.code, 1, "{name}: run\n{}", ended.text());
         ended.says(says).says(&["driver-log.jsonl", "log restart"]);
         before.is_still(place.folder());
     };
-    check("a changed record", whole.replacen("\"attempt\":1", "\"attempt\":2", 1), &["line 2", "hash"]);
-    check("a record cut out", [&lines[..3], &lines[4..]].concat().join("\n") + "\n", &["line 4"]);
-    check("two records swapped", [&lines[..2], &[lines[3], lines[2]], &lines[4..]].concat().join("\n") + "\n", &["line 3"]);
-    check("a cut tail", lines[..lines.len() - 2].join("\n") + "\n", &["was cut"]);
+    check(
+        "a changed record",
+        whole.replacen("\"attempt\":1", "\"attempt\":2", 1),
+        &["line 2", "hash"],
+    );
+    check(
+        "a record cut out",
+        [&lines[..3], &lines[4..]].concat().join("\n") + "\n",
+        &["line 4"],
+    );
+    check(
+        "two records swapped",
+        [&lines[..2], &[lines[3], lines[2]], &lines[4..]]
+            .concat()
+            .join("\n")
+            + "\n",
+        &["line 3"],
+    );
+    check(
+        "a cut tail",
+        lines[..lines.len() - 2].join("\n") + "\n",
+        &["was cut"],
+    );
     check("an empty log", String::new(), &["was cut"]);
-    check("a line that is none", whole.clone() + "{}\n", &[&format!("line {}", lines.len() + 1)]);
-    check("the end torn off a record in the middle", whole.replacen("}\n", "\n", 1), &["line 1"]);
-    assert_eq!(place.text("repo/runs.txt"), "x\nx\n", "nothing ran on any of these");
+    check(
+        "a line that is none",
+        whole.clone() + "{}\n",
+        &[&format!("line {}", lines.len() + 1)],
+    );
+    check(
+        "the end torn off a record in the middle",
+        whole.replacen("}\n", "\n", 1),
+        &["line 1"],
+    );
+    assert_eq!(
+        place.text("repo/runs.txt"),
+        "x\nx\n",
+        "nothing ran on any of these"
+    );
 
     fs::write(place.path("driver-log.jsonl"), lines[..4].join("\n") + "\n").unwrap();
-    place.run(["log", "restart"]).exits(0).says(&["driver-log.1.jsonl"]);
+    place
+        .run(["log", "restart"])
+        .exits(0)
+        .says(&["driver-log.1.jsonl"]);
     place.run(["run"]).exits(0);
     assert_eq!(place.history().0[0]["origin"], "restart");
     place.holds();
@@ -135,14 +225,20 @@ fn a_record_that_nobody_asked_for_does_not_pass_the_replay() {
     let place = failing();
     place.run(["run"]).exits(3);
     // A chain that is whole, of a run that the rules would not have made: `done` with a verify that failed.
-    let other = Place::new(&json!({ "worker_cmd": "true", "verify_cmd": "true", "max_attempts": 1, "tasks": tasks(&["a"]) }));
+    let other = Place::new(
+        &json!({ "worker_cmd": "true", "verify_cmd": "true", "max_attempts": 1, "tasks": tasks(&["a"]) }),
+    );
     other.run(["run"]).exits(0);
     let digest = |place: &Place| place.history().0[0]["goal_sha256"].as_str().unwrap().to_owned();
     let (ours, theirs) = (digest(&place), digest(&other));
     assert_ne!(ours, theirs);
     let snapshot = place.path(&format!("evidence/goal/{ours}.json"));
     let kept = fs::read_to_string(&snapshot).unwrap();
-    fs::write(&snapshot, kept.replacen("\"max_attempts\":1", "\"max_attempts\":2", 1)).unwrap();
+    fs::write(
+        &snapshot,
+        kept.replacen("\"max_attempts\":1", "\"max_attempts\":2", 1),
+    )
+    .unwrap();
     place.run(["log", "verify"]).exits(0);
     place.run(["replay"]).exits(5).says(&["SHA-256"]);
     fs::remove_file(&snapshot).unwrap();
@@ -159,7 +255,10 @@ fn a_torn_last_line_is_cut_off_and_reported() {
     place.run(["log", "verify"]).exits(0).says(&["torn"]);
     place.run(["status"]).exits(0);
     assert_eq!(place.text("driver-log.jsonl"), torn, "looking changes nothing");
-    place.run(["run"]).exits(0).says(&["torn", "18 bytes"].map(|text| if text == "torn" { "middle of a line" } else { text }));
+    place
+        .run(["run"])
+        .exits(0)
+        .says(&["torn", "18 bytes"].map(|text| if text == "torn" { "middle of a line" } else { text }));
     assert!(place.text("driver-log.jsonl").starts_with(&whole));
     place.holds();
 }
@@ -170,39 +269,83 @@ fn a_command_line_that_makes_no_sense_ends_with_64() {
     place.run(["run"]).exits(0);
     let before = Tree::of(place.folder());
     let wrong: &[&[&str]] = &[
-        &[], &["rnu"], &["run", "--no-such-flag"], &["run", "a.json", "b.json"], &["run", "--max-tasks", "0"], &["run", "--max-tasks", "x"],
-        &["run", "--once", "--max-tasks", "2"], &["retry"], &["retry", "../x"], &["task"], &["task", "add"], &["log"], &["log", "query", "--event", "verfied"],
-        &["log", "query", "--since", "yesterday"], &["completions"], &["completions", "nosuchshell"], &["task", "add", "--goal", "x", "--id", "../x"],
+        &[],
+        &["rnu"],
+        &["run", "--no-such-flag"],
+        &["run", "a.json", "b.json"],
+        &["run", "--max-tasks", "0"],
+        &["run", "--max-tasks", "x"],
+        &["run", "--once", "--max-tasks", "2"],
+        &["retry"],
+        &["retry", "../x"],
+        &["task"],
+        &["task", "add"],
+        &["log"],
+        &["log", "query", "--event", "verfied"],
+        &["log", "query", "--since", "yesterday"],
+        &["completions"],
+        &["completions", "nosuchshell"],
+        &["task", "add", "--goal", "x", "--id", "../x"],
     ];
     for arguments in wrong {
         let ended = place.run(*arguments);
         assert_eq!(ended.code, 64, "{arguments:?}\n{}", ended.text());
-        assert!(ended.out().is_empty() && !ended.err().is_empty(), "{arguments:?}: it belongs on stderr");
+        assert!(
+            ended.out().is_empty() && !ended.err().is_empty(),
+            "{arguments:?}: it belongs on stderr"
+        );
     }
     for arguments in [&["run", "--json", "--no-such-flag"][..], &["rnu", "--json"]] {
         let ended = place.run(arguments);
-        assert_eq!((ended.code, ended.json().last().unwrap()["code"].clone()), (64, json!("usage")), "{arguments:?}");
+        assert_eq!(
+            (ended.code, ended.json().last().unwrap()["code"].clone()),
+            (64, json!("usage")),
+            "{arguments:?}"
+        );
     }
-    place.run(["log", "query", "--event", "verfied"]).says(&["did you mean `verified`?"]);
+    place
+        .run(["log", "query", "--event", "verfied"])
+        .says(&["did you mean `verified`?"]);
     before.is_still(place.folder());
-    place.run(["retry", "nobody"]).exits(64).says(&["nobody", "next:"]);
-    place.run(["retry", "a"]).exits(64).says(&["not blocked but done", "next:"]);
+    place
+        .run(["retry", "nobody"])
+        .exits(64)
+        .says(&["nobody", "next:"]);
+    place
+        .run(["retry", "a"])
+        .exits(64)
+        .says(&["not blocked but done", "next:"]);
 }
 
 #[test]
 fn tasks_can_be_added_and_bad_ones_are_refused() {
     let place = passing(&["a"]);
-    place.run(["task", "add", "--goal", "before any run", "--id", "b"]).exits(0).says(&["b"]);
+    place
+        .run(["task", "add", "--goal", "before any run", "--id", "b"])
+        .exits(0)
+        .says(&["b"]);
     place.run(["run"]).exits(0);
-    place.run(["task", "add", "--goal", "after it", "--after", "a"]).exits(0);
+    place
+        .run(["task", "add", "--goal", "after it", "--after", "a"])
+        .exits(0);
     let before = Tree::of(place.folder());
     for (arguments, says) in [
-        (&["--goal", "x", "--id", "a"][..], "a"), (&["--goal", "x", "--after", "nobody"], "nobody"), (&["--goal", " "], "goal"),
-        (&["--goal", "x", "--worker", "no-such-program-anywhere"], "no-such-program-anywhere"),
+        (&["--goal", "x", "--id", "a"][..], "a"),
+        (&["--goal", "x", "--after", "nobody"], "nobody"),
+        (&["--goal", " "], "goal"),
+        (
+            &["--goal", "x", "--worker", "no-such-program-anywhere"],
+            "no-such-program-anywhere",
+        ),
         (&["--goal", "x", "--worker", "eval {task}"], "eval"),
     ] {
         let ended = place.run([&["task", "add"], arguments].concat());
-        assert!(ended.code == 10 || ended.code == 64, "{arguments:?} ends with {}\n{}", ended.code, ended.text());
+        assert!(
+            ended.code == 10 || ended.code == 64,
+            "{arguments:?} ends with {}\n{}",
+            ended.code,
+            ended.text()
+        );
         ended.says(&[says]);
     }
     before.holds_the_same(place.folder());
@@ -215,28 +358,65 @@ fn tasks_can_be_added_and_bad_ones_are_refused() {
 fn commands_that_need_no_goal_end_with_0() {
     let place = Place::bare();
     let before = Tree::of(place.folder());
-    for arguments in [&["--help"][..], &["--version"], &["help"], &["run", "--help"], &["log", "query", "--help"], &["schema"], &["man"]] {
+    for arguments in [
+        &["--help"][..],
+        &["--version"],
+        &["help"],
+        &["run", "--help"],
+        &["log", "query", "--help"],
+        &["schema"],
+        &["man"],
+    ] {
         let ended = place.run(arguments);
-        assert!(ended.code == 0 || arguments == ["help"], "{arguments:?}\n{}", ended.text());
+        assert!(
+            ended.code == 0 || arguments == ["help"],
+            "{arguments:?}\n{}",
+            ended.text()
+        );
         assert!(!ended.text().is_empty());
     }
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        place.run(["completions", shell]).exits(0).says(&["machine-driver"]);
+        place
+            .run(["completions", shell])
+            .exits(0)
+            .says(&["machine-driver"]);
     }
-    place.run(["--help"]).says(&["Exit codes", "0  every task done", "11  another driver holds this goal", "143  interrupted"]);
+    place.run(["--help"]).says(&[
+        "Exit codes",
+        "0  every task done",
+        "11  another driver holds this goal",
+        "143  interrupted",
+    ]);
     before.is_still(place.folder());
     let schema = place.run(["schema"]).out();
     let kept = fs::read_to_string(repository().join("schemas/goal.schema.json")).unwrap();
     let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-    assert!(read(&schema) == read(&kept), "schemas/goal.schema.json is what `machine-driver schema` prints");
+    assert!(
+        read(&schema) == read(&kept),
+        "schemas/goal.schema.json is what `machine-driver schema` prints"
+    );
     place.run(["man", "--dir", "pages"]).exits(0);
-    assert!(place.path("pages/machine-driver.1").is_file() && place.path("pages/machine-driver-run.1").is_file());
+    assert!(
+        place.path("pages/machine-driver.1").is_file() && place.path("pages/machine-driver-run.1").is_file()
+    );
 }
 
 #[test]
 fn init_writes_a_goal_that_check_accepts_and_replaces_nothing() {
     let place = Place::bare();
-    let arguments = ["init", "--repo", "repo", "--worker", "echo x >> runs.txt", "--verify", "true", "--task", "one", "--task", "$(two) \"2\""];
+    let arguments = [
+        "init",
+        "--repo",
+        "repo",
+        "--worker",
+        "echo x >> runs.txt",
+        "--verify",
+        "true",
+        "--task",
+        "one",
+        "--task",
+        "$(two) \"2\"",
+    ];
     place.run(arguments).exits(0);
     place.run(["check"]).exits(0);
     let written = place.text("goal.json");
@@ -250,7 +430,9 @@ fn init_writes_a_goal_that_check_accepts_and_replaces_nothing() {
 
 #[test]
 fn check_starts_nothing_and_baseline_only_verify() {
-    let place = Place::new(&json!({ "worker_cmd": "touch worked", "verify_cmd": "touch verified; false", "tasks": tasks(&["a"]) }));
+    let place = Place::new(
+        &json!({ "worker_cmd": "touch worked", "verify_cmd": "touch verified; false", "tasks": tasks(&["a"]) }),
+    );
     let before = Tree::of(place.folder());
     place.run(["check"]).exits(0);
     before.is_still(place.folder());
@@ -264,7 +446,12 @@ fn with_json_every_line_is_an_object_and_the_last_a_summary() {
     let place = passing(&["a", "b"]);
     let quiet = |arguments: &[&str], code: i32| {
         let ended = place.run(arguments);
-        assert_eq!((ended.code, ended.err().as_str()), (code, ""), "{arguments:?}\n{}", ended.out());
+        assert_eq!(
+            (ended.code, ended.err().as_str()),
+            (code, ""),
+            "{arguments:?}\n{}",
+            ended.out()
+        );
         let last = ended.json().pop().unwrap();
         assert_eq!(last["exit"], code, "{arguments:?}: {last}");
         assert!(last["code"].is_string(), "{arguments:?}: {last}");
@@ -273,14 +460,27 @@ fn with_json_every_line_is_an_object_and_the_last_a_summary() {
     quiet(&["status", "--json"], 0);
     quiet(&["--json", "goal.json"], 0);
     quiet(&["run", "--json"], 0);
-    for command in [&["status"][..], &["log", "show"], &["log", "verify"], &["replay"], &["log", "query", "--task", "a"], &["log", "show", "--last", "2"]] {
+    for command in [
+        &["status"][..],
+        &["log", "show"],
+        &["log", "verify"],
+        &["replay"],
+        &["log", "query", "--task", "a"],
+        &["log", "show", "--last", "2"],
+    ] {
         quiet(&[command, &["--json"]].concat(), 0);
     }
     quiet(&["task", "add", "--goal", "z", "--json"], 0);
     quiet(&["retry", "a", "--json"], 64);
     quiet(&["log", "restart", "--json"], 0);
     quiet(&["status", "nowhere.json", "--json"], 10);
-    quiet(&["init", "--json", "--repo", "repo", "--worker", "true", "--verify", "true", "--task", "x", "--out", "new.json"], 0);
+    quiet(
+        &[
+            "init", "--json", "--repo", "repo", "--worker", "true", "--verify", "true", "--task", "x",
+            "--out", "new.json",
+        ],
+        0,
+    );
 }
 
 #[test]
@@ -289,22 +489,37 @@ fn stdout_has_the_product_and_a_quiet_run_what_scripts_look_for() {
     let ended = place.run(["run", "--quiet"]);
     ended.exits(3);
     let out = ended.out();
-    for line in ["driver up", "mode=propose", "QUARANTINED a", "GOAL COMPLETE — 1 tasks, 1 blocked/surfaced."] {
-        assert!(out.lines().any(|one| one.starts_with(line)), "`{line}` is missing in\n{out}");
+    for line in [
+        "driver up",
+        "mode=propose",
+        "QUARANTINED a",
+        "GOAL COMPLETE — 1 tasks, 1 blocked/surfaced.",
+    ] {
+        assert!(
+            out.lines().any(|one| one.starts_with(line)),
+            "`{line}` is missing in\n{out}"
+        );
     }
     assert!(!ended.text().contains("attempt 1"), "{}", ended.text());
 }
 
 #[test]
 fn an_edit_that_drops_a_task_under_way_is_refused() {
-    let place = Place::new(&json!({ "worker_cmd": "true", "verify_cmd": "kill -KILL $PPID; sleep 9", "tasks": tasks(&["a", "b"]) }));
+    let place = Place::new(
+        &json!({ "worker_cmd": "true", "verify_cmd": "kill -KILL $PPID; sleep 9", "tasks": tasks(&["a", "b"]) }),
+    );
     // A verifier cannot reach the driver that easily, so this run ends well or not; what matters is a task under way.
     let run = place.start(["run"]);
-    machine_driver_tests::wait_until("the worker", std::time::Duration::from_secs(30), || place.history().count("worker_exited") == 1);
+    machine_driver_tests::wait_until("the worker", std::time::Duration::from_secs(30), || {
+        place.history().count("worker_exited") == 1
+    });
     run.kill();
     let mut goal = place.json();
     goal["tasks"].as_array_mut().unwrap().remove(0);
     goal["verify_cmd"] = json!("true");
     fs::write(place.goal(), goal.to_string()).unwrap();
-    place.run(["run"]).exits(10).says(&["task `a` is not in it any more", "next:"]);
+    place
+        .run(["run"])
+        .exits(10)
+        .says(&["task `a` is not in it any more", "next:"]);
 }

@@ -6,9 +6,22 @@ use machine_driver_tests::{Ended, Place};
 use serde_json::{Value, json};
 
 const TEXTS: [&str; 16] = [
-    "it's \"quoted\"", "$(touch pwned)", "`touch pwned`", "'; touch pwned; '", "\"; touch pwned; \"", "$PATH ${HOME} $$ $0",
-    "one\ntwo\n\nthree\n", "\r\n\ttabs", "--help", "-rf /", "{task_id} {{task}} {", "back\\slash\\", "* ? [a-z] ~ # !", "ünï 世界 👍🏽 \u{202e}rtl",
-    "\u{1b}[2J\u{1b}]0;title\u{7}", "%s%n%d",
+    "it's \"quoted\"",
+    "$(touch pwned)",
+    "`touch pwned`",
+    "'; touch pwned; '",
+    "\"; touch pwned; \"",
+    "$PATH ${HOME} $$ $0",
+    "one\ntwo\n\nthree\n",
+    "\r\n\ttabs",
+    "--help",
+    "-rf /",
+    "{task_id} {{task}} {",
+    "back\\slash\\",
+    "* ? [a-z] ~ # !",
+    "ünï 世界 👍🏽 \u{202e}rtl",
+    "\u{1b}[2J\u{1b}]0;title\u{7}",
+    "%s%n%d",
 ];
 
 /// Every way in which a text can reach a worker; each writes it to `MACHINE_TASK_ID.NUMBER`.
@@ -19,7 +32,13 @@ fn ways() -> Vec<Value> {
         json!("printf %s '{task}' > {task_id}.0"),
         json!("printf %s \"$MACHINE_TASK\" > {task_id}.0"),
         json!("cat {task_file} > {task_id}.0"),
-        json!(["sh", "-c", "printf %s \"$1\" > \"$MACHINE_TASK_ID\".0", "sh", "{task}"]),
+        json!([
+            "sh",
+            "-c",
+            "printf %s \"$1\" > \"$MACHINE_TASK_ID\".0",
+            "sh",
+            "{task}"
+        ]),
         json!(["cp", "{task_file}", "copied"]),
     ]
 }
@@ -28,8 +47,14 @@ fn ways() -> Vec<Value> {
 fn texts_arrive_byte_for_byte_and_are_never_run() {
     for way in ways() {
         let verify = "test ! -e copied || mv copied \"$MACHINE_TASK_ID\".0; cmp \"$MACHINE_TASK_FILE\" \"$MACHINE_TASK_ID\".0";
-        let tasks: Vec<Value> = TEXTS.iter().enumerate().map(|(n, text)| json!({ "id": format!("t{n}"), "goal": text })).collect();
-        let place = Place::new(&json!({ "worker_cmd": way, "verify_cmd": verify, "max_attempts": 1, "tasks": tasks }));
+        let tasks: Vec<Value> = TEXTS
+            .iter()
+            .enumerate()
+            .map(|(n, text)| json!({ "id": format!("t{n}"), "goal": text }))
+            .collect();
+        let place = Place::new(
+            &json!({ "worker_cmd": way, "verify_cmd": verify, "max_attempts": 1, "tasks": tasks }),
+        );
         let ended = place.run(["run"]);
         ended.exits(0);
         is_tame(&ended);
@@ -37,7 +62,10 @@ fn texts_arrive_byte_for_byte_and_are_never_run() {
             let arrived = fs::read(place.path(&format!("repo/t{n}.0"))).unwrap();
             assert_eq!(String::from_utf8_lossy(&arrived), *text, "{way}");
         }
-        assert!(!place.path("repo/pwned").exists() && !place.path("pwned").exists(), "{way} ran a text");
+        assert!(
+            !place.path("repo/pwned").exists() && !place.path("pwned").exists(),
+            "{way} ran a text"
+        );
         place.holds();
     }
 }
@@ -50,7 +78,10 @@ fn long_texts_arrive_through_the_file() {
         "tasks": [{ "id": "a", "goal": long }],
     }));
     // The command names the variable, which cannot be set for such a text.
-    place.run(["run"]).exits(10).says(&["tasks[0].goal", "{task_file}"]);
+    place
+        .run(["run"])
+        .exits(10)
+        .says(&["tasks[0].goal", "{task_file}"]);
     let mut goal = place.json();
     goal["worker_cmd"] = json!("cat {task_file} > got.txt");
     fs::write(place.goal(), goal.to_string()).unwrap();
@@ -68,7 +99,10 @@ fn feedback_is_data_too() {
     }));
     place.run(["run"]).exits(0);
     for n in 0..3 {
-        assert_eq!(place.text(&format!("repo/heard.{n}")), "$(touch pwned) `touch pwned`'; touch pwned;' \"x\"");
+        assert_eq!(
+            place.text(&format!("repo/heard.{n}")),
+            "$(touch pwned) `touch pwned`'; touch pwned;' \"x\""
+        );
     }
     assert!(!place.path("repo/pwned").exists());
 }
@@ -88,7 +122,10 @@ fn output_is_kept_raw_and_shown_escaped() {
     let raw = fs::read(place.path("evidence/a/attempt-1.worker.log")).unwrap();
     let once = b"\x1b[2J\x1b]0;owned\x07\xc2\x9b 31m \xff\xfe \x00 over\rwritten \xe2\x80\xae end";
     assert_eq!(raw, [&once[..], once].concat());
-    assert_eq!(fs::read(place.path("evidence/a/attempt-2.verify.log")).unwrap(), once);
+    assert_eq!(
+        fs::read(place.path("evidence/a/attempt-2.verify.log")).unwrap(),
+        once
+    );
     everything_is_tame(&place);
     place.holds();
 }
@@ -122,8 +159,11 @@ fn names_are_shown_escaped() {
 fn errors_about_hostile_keys_are_shown_escaped() {
     let place = Place::bare();
     for goal in [
-        "{\"\\u001b[2Jkey\": 1}", "{\"goal\": \"\\u001b]0;x\\u0007\", \"mode\": \"\\u001b[2J\\u009b\"}", "{\"goal\": \"\u{9b}2J\u{202e}\", \"repo\": 1}",
-        "\u{1b}[2J", "{\"x\u{1b}\": 1}",
+        "{\"\\u001b[2Jkey\": 1}",
+        "{\"goal\": \"\\u001b]0;x\\u0007\", \"mode\": \"\\u001b[2J\\u009b\"}",
+        "{\"goal\": \"\u{9b}2J\u{202e}\", \"repo\": 1}",
+        "\u{1b}[2J",
+        "{\"x\u{1b}\": 1}",
     ] {
         fs::write(place.goal(), goal).unwrap();
         let ended = place.run(["run"]);
@@ -140,11 +180,23 @@ fn errors_about_hostile_keys_are_shown_escaped() {
 #[track_caller]
 fn everything_is_tame(place: &Place) {
     for command in [
-        &["status"][..], &["status", "--json"], &["log", "show"], &["log", "show", "--json"], &["log", "query", "--task", "a"], &["check"],
-        &["log", "verify"], &["replay"], &["run", "--json"], &["check", "--json"],
+        &["status"][..],
+        &["status", "--json"],
+        &["log", "show"],
+        &["log", "show", "--json"],
+        &["log", "query", "--task", "a"],
+        &["check"],
+        &["log", "verify"],
+        &["replay"],
+        &["run", "--json"],
+        &["check", "--json"],
     ] {
         let ended = place.run(command);
-        assert!(ended.code == 0 || ended.code == 3, "{command:?}: {}", ended.text());
+        assert!(
+            ended.code == 0 || ended.code == 3,
+            "{command:?}: {}",
+            ended.text()
+        );
         let text = tame(&ended);
         assert!(text.is_ok(), "{command:?} prints {:?}", text);
     }
@@ -160,8 +212,10 @@ fn is_tame(ended: &Ended) {
 fn tame(ended: &Ended) -> Result<(), String> {
     let is_json = ended.stdout.starts_with(b"{\"type\"");
     for stream in [&ended.stdout, &ended.stderr] {
-        let text = std::str::from_utf8(stream).map_err(|error| format!("{error}: {}", String::from_utf8_lossy(stream)))?;
-        let reorders = |c: char| ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c);
+        let text = std::str::from_utf8(stream)
+            .map_err(|error| format!("{error}: {}", String::from_utf8_lossy(stream)))?;
+        let reorders =
+            |c: char| ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c);
         let is_wild = |c: char| (c.is_control() && c != '\n') || (!is_json && reorders(c));
         if let Some(c) = text.chars().find(|c| is_wild(*c)) {
             return Err(format!("{c:?} in {text:?}"));

@@ -16,7 +16,9 @@ fn waiting() -> Place {
 }
 
 fn is_at_work(place: &Place) {
-    wait_until("the first worker", Duration::from_secs(30), || place.path("repo/runs.txt").exists());
+    wait_until("the first worker", Duration::from_secs(30), || {
+        place.path("repo/runs.txt").exists()
+    });
 }
 
 #[test]
@@ -28,10 +30,21 @@ fn a_second_run_is_refused_at_once_and_names_the_first() {
     let second = place.run(["run"]);
     let id = first.id().to_string();
     second.exits(11).says(&["driver-log.jsonl", &id, "next:"]);
-    assert!(second.took < Duration::from_secs(2), "refused after {:?}", second.took);
+    assert!(
+        second.took < Duration::from_secs(2),
+        "refused after {:?}",
+        second.took
+    );
     let lines = place.run(["run", "--json"]).json();
-    assert_eq!((&lines.last().unwrap()["code"], &lines.last().unwrap()["exit"]), (&json!("locked"), &json!(11)));
-    for command in [&["retry", "a"][..], &["task", "add", "--goal", "z"], &["log", "restart"]] {
+    assert_eq!(
+        (&lines.last().unwrap()["code"], &lines.last().unwrap()["exit"]),
+        (&json!("locked"), &json!(11))
+    );
+    for command in [
+        &["retry", "a"][..],
+        &["task", "add", "--goal", "z"],
+        &["log", "restart"],
+    ] {
         place.run(command).exits(11).says(&[&id]);
     }
     place.run(["status"]).exits(0).says(&[&id]);
@@ -48,13 +61,25 @@ fn a_second_run_is_refused_at_once_and_names_the_first() {
 fn of_twenty_simultaneous_starts_one_wins() {
     let place = waiting();
     let mut all: Vec<Running> = (0..20).map(|_| place.start(["run"])).collect();
-    wait_until("nineteen to be refused", TIME_MAX, || all.iter_mut().filter_map(|one| one.has_ended().then_some(())).count() >= 19);
+    wait_until("nineteen to be refused", TIME_MAX, || {
+        all.iter_mut()
+            .filter_map(|one| one.has_ended().then_some(()))
+            .count()
+            >= 19
+    });
     fs::write(place.path("repo/go"), "").unwrap();
     let mut codes: Vec<i32> = all.into_iter().map(|one| one.wait(TIME_MAX).code).collect();
     codes.sort_unstable();
     assert_eq!((codes[0], &codes[1..]), (0, &[11; 19][..]));
     let history = place.history();
-    assert_eq!((history.count("driver_up"), history.dispatches("a"), history.dispatches("b")), (1, 1, 1));
+    assert_eq!(
+        (
+            history.count("driver_up"),
+            history.dispatches("a"),
+            history.dispatches("b")
+        ),
+        (1, 1, 1)
+    );
     history.asked_for(&place.text("repo/runs.txt"));
     assert_eq!(place.text("repo/runs.txt").lines().count(), 2);
     place.holds();
@@ -65,7 +90,10 @@ fn of_twenty_simultaneous_starts_one_wins() {
 fn another_goal_on_the_same_git_tree_is_refused() {
     let place = waiting();
     let mut git = Command::new("git");
-    git.args(["init", "--quiet"]).arg(place.path("repo")).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    git.args(["init", "--quiet"])
+        .arg(place.path("repo"))
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap());
     assert!(git.status().unwrap().success());
     fs::create_dir(place.path("other")).unwrap();
     let other = json!({ "goal": "other", "repo": "../repo", "worker_cmd": "touch intruded", "verify_cmd": "true", "tasks": [{ "id": "o", "goal": "x" }] });
@@ -74,7 +102,11 @@ fn another_goal_on_the_same_git_tree_is_refused() {
     is_at_work(&place);
     let repo = Tree::of(&place.path("repo"));
     let goal = place.folder().canonicalize().unwrap().join("goal.json");
-    place.run(["run", "other/goal.json"]).exits(11).says(&[goal.to_str().unwrap(), &first.id().to_string(), "next:"]);
+    place.run(["run", "other/goal.json"]).exits(11).says(&[
+        goal.to_str().unwrap(),
+        &first.id().to_string(),
+        "next:",
+    ]);
     repo.is_still(&place.path("repo"));
     fs::write(place.path("repo/go"), "").unwrap();
     first.wait(TIME_MAX).exits(0);
@@ -91,6 +123,13 @@ fn the_lock_of_a_log_that_was_moved_away_does_not_let_a_second_driver_work() {
     // The tree is still locked, so two drivers never work on it at once.
     place.run(["run"]).exits(11);
     fs::write(place.path("repo/go"), "").unwrap();
-    first.wait(TIME_MAX).exits(1).says(&["driver-log.jsonl", "removed or replaced"]);
-    assert_eq!(place.text("repo/runs.txt").lines().count(), 1, "nothing more was begun");
+    first
+        .wait(TIME_MAX)
+        .exits(1)
+        .says(&["driver-log.jsonl", "removed or replaced"]);
+    assert_eq!(
+        place.text("repo/runs.txt").lines().count(),
+        1,
+        "nothing more was begun"
+    );
 }

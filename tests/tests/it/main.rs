@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod crash;
+mod demo;
 mod disk;
 mod exits;
 mod hostile;
@@ -17,5 +18,6 @@ mod lock;
 mod model;
 mod old_folders;
 mod signals;
+mod texts;
 mod tidy;
 mod workers;

@@ -15,7 +15,8 @@ use machine_driver_governor::{Action, next_action};
 use machine_driver_state::canonical::sha256;
 use machine_driver_state::control::Cut;
 use machine_driver_state::event::{
-    AttemptRef, DriverUp, Event, Interrupted, OutputDigest, Stage, Verified, VerifyFailed, WorkerClass, WorkerExited,
+    AttemptRef, DriverUp, Event, Interrupted, OutputDigest, Stage, Verified, VerifyFailed, WorkerClass,
+    WorkerExited,
 };
 use machine_driver_state::goal::file::{Checkpoint, GoalFile, Place, Progress, TaskProgress};
 use machine_driver_state::goal::{Goal, Status};
@@ -75,18 +76,41 @@ impl<'a> Mini<'a> {
     fn open(disk: &'a ModelDisk, world: &'a mut World) -> Result<Self, StoreError> {
         let mut store = FileStore::open_on(Arc::new(disk.clone()), &paths(), Access::Create)?;
         let file = parse(&store.goal_text()?);
-        let checkpoint = file.progress().checkpoint.map(|at| Head { seq: at.seq, hash: at.hash });
+        let checkpoint = file.progress().checkpoint.map(|at| Head {
+            seq: at.seq,
+            hash: at.hash,
+        });
         let mut state = State::new();
         let mut lines = Vec::new();
-        store.load(&Expected { deployment_id: file.goal().deployment_id.clone(), checkpoint }, &mut |entry| {
-            lines.push(String::from_utf8_lossy(entry.bytes).into_owned());
-            Ok(state.apply(&entry.record)?)
-        })?;
-        assert!(lines.starts_with(&world.promised), "a promised record is lost: {lines:#?} {:#?}", world.promised);
-        assert!(lines.len() <= world.promised.len() + 1, "records from nowhere: {lines:#?}");
+        store.load(
+            &Expected {
+                deployment_id: file.goal().deployment_id.clone(),
+                checkpoint,
+            },
+            &mut |entry| {
+                lines.push(String::from_utf8_lossy(entry.bytes).into_owned());
+                Ok(state.apply(&entry.record)?)
+            },
+        )?;
+        assert!(
+            lines.starts_with(&world.promised),
+            "a promised record is lost: {lines:#?} {:#?}",
+            world.promised
+        );
+        assert!(
+            lines.len() <= world.promised.len() + 1,
+            "records from nowhere: {lines:#?}"
+        );
         world.promised = lines;
         let now = Timestamp::from_millis(state.last_at().millis().max(1_795_341_600_000));
-        Ok(Self { disk, world, store, file, state, now })
+        Ok(Self {
+            disk,
+            world,
+            store,
+            file,
+            state,
+            now,
+        })
     }
 
     fn run(mut self) -> Result<(), StoreError> {
@@ -94,8 +118,14 @@ impl<'a> Mini<'a> {
         self.state.adopt(self.file.goal());
         let goal = self.file.goal();
         let up = DriverUp {
-            version: "0".into(), pid: 7, boot_id: "b".into(), goal: goal.name.clone(), goal_sha256: goal.digest,
-            mode_asked: "propose".into(), mode: "propose".into(), tier: "group".into(),
+            version: "0".into(),
+            pid: 7,
+            boot_id: "b".into(),
+            goal: goal.name.clone(),
+            goal_sha256: goal.digest,
+            mode_asked: "propose".into(),
+            mode: "propose".into(),
+            tier: "group".into(),
         };
         self.record(Event::DriverUp(up))?;
         self.show()?;
@@ -118,7 +148,10 @@ impl<'a> Mini<'a> {
     }
 
     fn record(&mut self, event: Event) -> Result<(), StoreError> {
-        let shows = !matches!(event, Event::WorkerExited(..) | Event::Verified(..) | Event::VerifyFailed(..));
+        let shows = !matches!(
+            event,
+            Event::WorkerExited(..) | Event::Verified(..) | Event::VerifyFailed(..)
+        );
         let record = self.store.append(self.now, event)?;
         self.world.promised.push(record.line().unwrap());
         self.state.apply(&record).unwrap();
@@ -128,12 +161,28 @@ impl<'a> Mini<'a> {
     fn work(&mut self, attempt: AttemptRef) -> Result<(), StoreError> {
         let session = attempt.session.clone().unwrap();
         self.has_synced(session.as_str());
-        self.world.runs.push(format!("{} {} {}", attempt.task, attempt.attempt, session.as_str()));
+        self.world.runs.push(format!(
+            "{} {} {}",
+            attempt.task,
+            attempt.attempt,
+            session.as_str()
+        ));
         let limited = attempt.task.as_str() == "limited" && attempt.attempt == 1;
-        let (class, exit) = if limited { (WorkerClass::RateLimited, 75) } else { (WorkerClass::Ok, 0) };
+        let (class, exit) = if limited {
+            (WorkerClass::RateLimited, 75)
+        } else {
+            (WorkerClass::Ok, 0)
+        };
         let exited = WorkerExited {
-            class, exit: Some(exit), signal: None, timed_out: false, usage: Usage::default(), output: output(), wall_ms: 1,
-            retry_after_ms: Some(5), detail: None,
+            class,
+            exit: Some(exit),
+            signal: None,
+            timed_out: false,
+            usage: Usage::default(),
+            output: output(),
+            wall_ms: 1,
+            retry_after_ms: Some(5),
+            detail: None,
         };
         self.record(Event::WorkerExited(attempt, exited))
     }
@@ -142,7 +191,10 @@ impl<'a> Mini<'a> {
     fn has_synced(&self, session: &str) {
         for cut in self.disk.power_cuts() {
             let log = String::from_utf8_lossy(&log_of(&cut)).into_owned();
-            assert!(log.contains(session), "a power cut while the worker runs loses its dispatch: {log}");
+            assert!(
+                log.contains(session),
+                "a power cut while the worker runs loses its dispatch: {log}"
+            );
         }
     }
 
@@ -154,10 +206,29 @@ impl<'a> Mini<'a> {
             _ => true,
         };
         let event = if passes {
-            Event::Verified(attempt, Verified { verifier_id, output: output(), wall_ms: 1 })
+            Event::Verified(
+                attempt,
+                Verified {
+                    verifier_id,
+                    output: output(),
+                    wall_ms: 1,
+                },
+            )
         } else {
             let (reason, exit, tail) = ("exit 1".into(), Some(1), "no".into());
-            Event::VerifyFailed(attempt, VerifyFailed { verifier_id, reason, exit, signal: None, timed_out: false, output: output(), tail, wall_ms: 1 })
+            Event::VerifyFailed(
+                attempt,
+                VerifyFailed {
+                    verifier_id,
+                    reason,
+                    exit,
+                    signal: None,
+                    timed_out: false,
+                    output: output(),
+                    tail,
+                    wall_ms: 1,
+                },
+            )
         };
         self.record(event)
     }
@@ -167,49 +238,85 @@ impl<'a> Mini<'a> {
         let of_task = |id| {
             let known = state.task(id).cloned().unwrap_or_default();
             TaskProgress {
-                status: state.status(id), attempts: known.attempts.into(), started: known.started, done: known.done, reason: known.reason,
-                verify_tail: known.verify_tail, commit: None,
+                status: state.status(id),
+                attempts: known.attempts.into(),
+                started: known.started,
+                done: known.done,
+                reason: known.reason,
+                verify_tail: known.verify_tail,
+                commit: None,
             }
         };
         let progress = Progress {
             tasks: goal.tasks.iter().map(|task| of_task(&task.id)).collect(),
-            runs: state.spent().worker_runs, wall_used: state.spent().wall, last_success_at: state.last_success_at(),
-            checkpoint: state.head().map(|head| Checkpoint { seq: head.seq, hash: head.hash }),
+            runs: state.spent().worker_runs,
+            wall_used: state.spent().wall,
+            last_success_at: state.last_success_at(),
+            checkpoint: state.head().map(|head| Checkpoint {
+                seq: head.seq,
+                hash: head.hash,
+            }),
         };
         self.store.checkpoint(&self.file.render(&progress))
     }
 }
 
 fn output() -> OutputDigest {
-    OutputDigest { bytes: 0, sha256: sha256(b"") }
+    OutputDigest {
+        bytes: 0,
+        sha256: sha256(b""),
+    }
 }
 
 fn crashed(attempt: AttemptRef, stage: Stage) -> Event {
     let (usage, output_bytes, unlogged_wall_ms) = (Usage::default(), 0, 0);
-    Event::Interrupted(attempt, Interrupted { by: Cut::Crash, stage, usage, output_bytes, unlogged_wall_ms })
+    Event::Interrupted(
+        attempt,
+        Interrupted {
+            by: Cut::Crash,
+            stage,
+            usage,
+            output_bytes,
+            unlogged_wall_ms,
+        },
+    )
 }
 
 /// From here to the end without another crash; then the whole history has to be right.
 fn goes_on_to_the_end(disk: &ModelDisk, world: &World) {
     let mut world = world.clone();
     Mini::open(disk, &mut world).and_then(Mini::run).unwrap();
-    let history = History(world.promised.iter().map(|line| serde_json::from_str(line).unwrap()).collect());
+    let history = History(
+        world
+            .promised
+            .iter()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect(),
+    );
     history.is_consistent();
     history.asked_for(&world.runs.join("\n"));
     assert_eq!(history.names().last(), Some(&"goal_complete"));
     let shown = parse(&String::from_utf8(disk.contents()[Path::new(GOAL)].clone()).unwrap());
     let statuses: Vec<Status> = shown.progress().tasks.iter().map(|task| task.status).collect();
-    assert_eq!(statuses, [Status::Done, Status::Done, Status::Blocked, Status::Blocked]);
+    assert_eq!(
+        statuses,
+        [Status::Done, Status::Done, Status::Blocked, Status::Blocked]
+    );
     assert_eq!(shown.progress().runs, history.count("dispatch") as u64);
     let mut replay = Replay::new(Kept(shown.goal().clone()));
-    world.promised.iter().for_each(|line| replay.feed(line.as_bytes()).unwrap());
+    world
+        .promised
+        .iter()
+        .for_each(|line| replay.feed(line.as_bytes()).unwrap());
 }
 
 struct Kept(Goal);
 
 impl Goals for Kept {
     fn goal(&mut self, digest: Digest) -> Result<Goal, String> {
-        (digest == self.0.digest).then(|| self.0.clone()).ok_or_else(|| "not kept".into())
+        (digest == self.0.digest)
+            .then(|| self.0.clone())
+            .ok_or_else(|| "not kept".into())
     }
 }
 
@@ -251,11 +358,17 @@ impl Exploration {
 
 #[test]
 fn every_crash_and_every_crash_in_the_recovery_ends_with_every_task_done_or_blocked() {
-    let recovery = std::env::var("MACHINE_DRIVER_MODEL").ok().and_then(|n| n.parse().ok()).unwrap_or(4);
+    let recovery = std::env::var("MACHINE_DRIVER_MODEL")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(4);
     let disk = ModelDisk::new([(Path::new(GOAL), TEXT.as_bytes())]);
     let mut exploration = Exploration::default();
     exploration.crash(&disk, &World::default(), usize::MAX, &[recovery]);
-    say(&format!("the machine on a model of a disk: {} crash states, each gone on from to the end", exploration.states));
+    say(&format!(
+        "the machine on a model of a disk: {} crash states, each gone on from to the end",
+        exploration.states
+    ));
     assert!(exploration.states > 1000, "{}", exploration.states);
 }
 

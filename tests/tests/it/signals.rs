@@ -15,7 +15,9 @@ fn check(signal: Signal, code: i32, by: &str, worker: &str) {
     }));
     let run = place.start(["run"]);
     let pid = |name: &str| place.text(&format!("repo/{name}.pid")).trim().parse::<u32>();
-    wait_until("the worker", Duration::from_secs(30), || pid("leader").is_ok() && pid("child").is_ok());
+    wait_until("the worker", Duration::from_secs(30), || {
+        pid("leader").is_ok() && pid("child").is_ok()
+    });
     run.signal(signal);
     let ended = run.wait(TIME_MAX);
     ended.exits(code).says(&["next:"]);
@@ -26,8 +28,15 @@ fn check(signal: Signal, code: i32, by: &str, worker: &str) {
     place.is_quiet();
     let history = place.history();
     let cut = history.of("interrupted").next().unwrap();
-    assert_eq!((&cut["by"], &cut["stage"], history.names().last()), (&json!(by), &json!("worker"), Some(&"interrupted")));
-    assert_eq!(place.json()["checkpoint"]["seq"], history.0.len() - 1, "goal.json was saved at the stop");
+    assert_eq!(
+        (&cut["by"], &cut["stage"], history.names().last()),
+        (&json!(by), &json!("worker"), Some(&"interrupted"))
+    );
+    assert_eq!(
+        place.json()["checkpoint"]["seq"],
+        history.0.len() - 1,
+        "goal.json was saved at the stop"
+    );
     place.holds();
 
     fs::write(place.path("repo/go"), "").unwrap();
@@ -68,14 +77,22 @@ fn sigint_while_verify_runs_verifies_again_without_another_worker() {
         "tasks": [{ "id": "a", "goal": "x" }],
     }));
     let run = place.start(["run"]);
-    wait_until("the verifier", Duration::from_secs(30), || place.path("repo/verifies.txt").exists());
+    wait_until("the verifier", Duration::from_secs(30), || {
+        place.path("repo/verifies.txt").exists()
+    });
     run.signal(Signal::INT);
     run.wait(TIME_MAX).exits(130);
     place.is_quiet();
     place.holds();
     fs::write(place.path("repo/go"), "").unwrap();
     place.run(["run"]).exits(0);
-    assert_eq!((place.text("repo/runs.txt").as_str(), place.text("repo/verifies.txt").as_str()), ("x\n", "x\nx\n"));
+    assert_eq!(
+        (
+            place.text("repo/runs.txt").as_str(),
+            place.text("repo/verifies.txt").as_str()
+        ),
+        ("x\n", "x\nx\n")
+    );
     place.holds();
 }
 
@@ -86,11 +103,16 @@ fn a_signal_while_it_waits_between_attempts_ends_it_at_once() {
         "tasks": [{ "id": "a", "goal": "x" }, { "id": "b", "goal": "y" }],
     }));
     let run = place.start(["run"]);
-    wait_until("the first task", Duration::from_secs(30), || place.history().count("proposed") == 1);
+    wait_until("the first task", Duration::from_secs(30), || {
+        place.history().count("proposed") == 1
+    });
     run.signal(Signal::TERM);
     run.wait(Duration::from_secs(30)).exits(143);
     place.holds();
-    assert_eq!((place.status("a").as_str(), place.status("b").as_str()), ("done", "pending"));
+    assert_eq!(
+        (place.status("a").as_str(), place.status("b").as_str()),
+        ("done", "pending")
+    );
 }
 
 #[test]
@@ -103,7 +125,11 @@ fn a_closed_stdout_does_not_stop_a_run() {
     drop(reader);
     let mut command = place.command(["run"]);
     command.stdout(writer);
-    let status = command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::null()).status().unwrap();
+    let status = command
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap();
     assert_eq!(status.code(), Some(0));
     place.holds();
     assert_eq!(place.text("repo/runs.txt"), "x\nx\n");

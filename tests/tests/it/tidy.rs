@@ -14,14 +14,22 @@ struct Source {
 
 impl Source {
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let lines = self.text.lines().enumerate().map(|(index, line)| (index + 1, line));
+        let lines = self
+            .text
+            .lines()
+            .enumerate()
+            .map(|(index, line)| (index + 1, line));
         lines.filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
 
     /// Whether it holds only tests, examples or benchmarks.
     fn is_for_tests(&self) -> bool {
-        ["/tests/", "/benches/", "/examples/"].iter().any(|part| self.path.contains(part))
-            || ["tests/", "examples/"].iter().any(|start| self.path.starts_with(start))
+        ["/tests/", "/benches/", "/examples/"]
+            .iter()
+            .any(|part| self.path.contains(part))
+            || ["tests/", "examples/"]
+                .iter()
+                .any(|start| self.path.starts_with(start))
             || self.path.ends_with("/tests.rs")
             || self.is_test_module()
     }
@@ -30,9 +38,15 @@ impl Source {
     fn is_test_module(&self) -> bool {
         let path = repository().join(&self.path);
         let name = path.file_stem().unwrap().to_str().unwrap();
-        let parents = [path.with_file_name("mod.rs"), path.with_file_name("lib.rs"), path.parent().unwrap().with_extension("rs")];
+        let parents = [
+            path.with_file_name("mod.rs"),
+            path.with_file_name("lib.rs"),
+            path.parent().unwrap().with_extension("rs"),
+        ];
         let declared = format!("#[cfg(test)]\nmod {name};");
-        parents.iter().any(|parent| fs::read_to_string(parent).is_ok_and(|text| text.contains(&declared)))
+        parents
+            .iter()
+            .any(|parent| fs::read_to_string(parent).is_ok_and(|text| text.contains(&declared)))
     }
 }
 
@@ -41,7 +55,11 @@ fn sources() -> Vec<Source> {
     for folder in ["crates", "examples", "tests"] {
         collect(&repository().join(folder), &mut all);
     }
-    assert!(all.len() > 80, "only {} files: is this the repository?", all.len());
+    assert!(
+        all.len() > 80,
+        "only {} files: is this the repository?",
+        all.len()
+    );
     all
 }
 
@@ -52,7 +70,12 @@ fn collect(folder: &Path, all: &mut Vec<Source>) {
             collect(&path, all);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap();
-            let path = path.strip_prefix(repository()).unwrap().to_str().unwrap().to_owned();
+            let path = path
+                .strip_prefix(repository())
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
             all.push(Source { path, text });
         }
     }
@@ -62,7 +85,12 @@ fn collect(folder: &Path, all: &mut Vec<Source>) {
 fn nowhere(rule: &str, is_meant: impl Fn(&Source) -> bool, is_wrong: impl Fn(&str) -> bool) {
     let mut found = Vec::new();
     for source in sources().iter().filter(|source| is_meant(source)) {
-        found.extend(source.code().filter(|(_, line)| is_wrong(line)).map(|(line, text)| format!("{}:{line}: {}", source.path, text.trim())));
+        found.extend(
+            source
+                .code()
+                .filter(|(_, line)| is_wrong(line))
+                .map(|(line, text)| format!("{}:{line}: {}", source.path, text.trim())),
+        );
     }
     assert!(found.is_empty(), "{rule}:\n{}", found.join("\n"));
 }
@@ -76,7 +104,15 @@ fn call(name: &str) -> String {
 fn no_unsafe_code() {
     let word = ["un", "safe"].concat();
     let [block, function, implementation] = ["{", "fn", "impl"].map(|next| format!("{word} {next}"));
-    nowhere("no unsafe code", |_| true, |line| [&block, &function, &implementation].iter().any(|one| line.contains(one.as_str())));
+    nowhere(
+        "no unsafe code",
+        |_| true,
+        |line| {
+            [&block, &function, &implementation]
+                .iter()
+                .any(|one| line.contains(one.as_str()))
+        },
+    );
     let manifest = fs::read_to_string(repository().join("Cargo.toml")).unwrap();
     assert!(manifest.contains(&format!("{word}_code = \"forbid\"")));
 }
@@ -84,20 +120,36 @@ fn no_unsafe_code() {
 #[test]
 fn nothing_unfinished_and_nothing_left_of_debugging() {
     let names = [["to", "do"], ["unimple", "mented"], ["db", "g"]].map(|parts| call(&parts.concat()));
-    nowhere("finished code only", |_| true, |line| names.iter().any(|name| line.contains(name)));
+    nowhere(
+        "finished code only",
+        |_| true,
+        |line| names.iter().any(|name| line.contains(name)),
+    );
 }
 
 #[test]
 fn only_the_command_line_prints() {
     let names = ["println", "eprintln", "print", "eprint"].map(call);
-    let prints = |line: &str| names.iter().any(|name| line.trim_start().starts_with(name) || line.contains(&format!(" {name}")));
-    nowhere("libraries never print", |source| !source.path.starts_with("crates/cli/") && !source.is_for_tests(), prints);
+    let prints = |line: &str| {
+        names
+            .iter()
+            .any(|name| line.trim_start().starts_with(name) || line.contains(&format!(" {name}")))
+    };
+    nowhere(
+        "libraries never print",
+        |source| !source.path.starts_with("crates/cli/") && !source.is_for_tests(),
+        prints,
+    );
 }
 
 #[test]
 fn lints_are_expected_and_never_allowed() {
     let (outer, inner) = (["#[", "allow("].concat(), ["#![", "allow("].concat());
-    nowhere("`expect` instead of `allow`", |_| true, |line| line.contains(&outer) || line.contains(&inner));
+    nowhere(
+        "`expect` instead of `allow`",
+        |_| true,
+        |line| line.contains(&outer) || line.contains(&inner),
+    );
 }
 
 #[test]
@@ -105,19 +157,46 @@ fn the_clock_is_read_in_one_file() {
     let read = ["SystemTime", "::now"].concat();
     let jiff = ["Timestamp", "::now"].concat();
     let is_product = |source: &Source| !source.is_for_tests() && source.path != "crates/driver/src/clock.rs";
-    nowhere("time is an argument", is_product, |line| line.contains(&read) || line.contains(&jiff));
+    nowhere("time is an argument", is_product, |line| {
+        line.contains(&read) || line.contains(&jiff)
+    });
 }
 
 #[test]
 fn the_rules_do_nothing() {
     let folder = repository().join("crates/governor");
     let lints = fs::read_to_string(folder.join("clippy.toml")).unwrap();
-    for banned in ["std::time::SystemTime", "std::fs::File", "std::process::Command", "std::collections::HashMap", "std::env::var"] {
-        assert!(lints.contains(banned), "crates/governor/clippy.toml does not ban {banned}");
+    for banned in [
+        "std::time::SystemTime",
+        "std::fs::File",
+        "std::process::Command",
+        "std::collections::HashMap",
+        "std::env::var",
+    ] {
+        assert!(
+            lints.contains(banned),
+            "crates/governor/clippy.toml does not ban {banned}"
+        );
     }
-    let hands = ["std::fs", "std::process", "std::net", "std::env", "std::thread", "HashMap", "HashSet"];
-    nowhere("governor does no IO", |source| source.path.starts_with("crates/governor/src"), |line| hands.iter().any(|hand| line.contains(hand)));
-    nowhere("the machine does no IO", |source| source.path.starts_with("crates/state/src/state/"), |line| hands.iter().any(|hand| line.contains(hand)));
+    let hands = [
+        "std::fs",
+        "std::process",
+        "std::net",
+        "std::env",
+        "std::thread",
+        "HashMap",
+        "HashSet",
+    ];
+    nowhere(
+        "governor does no IO",
+        |source| source.path.starts_with("crates/governor/src"),
+        |line| hands.iter().any(|hand| line.contains(hand)),
+    );
+    nowhere(
+        "the machine does no IO",
+        |source| source.path.starts_with("crates/state/src/state/"),
+        |line| hands.iter().any(|hand| line.contains(hand)),
+    );
 }
 
 #[test]
@@ -128,7 +207,12 @@ fn files_are_small() {
     };
     let is_meant = |source: &&Source| source.path.contains("/src/") && !source.is_for_tests();
     let all = sources();
-    let large: Vec<String> = all.iter().filter(is_meant).filter(|source| length(source) > 400).map(|source| format!("{} has {} lines before its tests", source.path, length(source))).collect();
+    let large: Vec<String> = all
+        .iter()
+        .filter(is_meant)
+        .filter(|source| length(source) > 400)
+        .map(|source| format!("{} has {} lines before its tests", source.path, length(source)))
+        .collect();
     assert!(large.is_empty(), "at most 400 lines:\n{}", large.join("\n"));
 }
 
@@ -140,7 +224,10 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("worker", &["process", "state"]),
     ("verify", &["process", "state"]),
     ("driver", &["governor", "process", "state", "verify", "worker"]),
-    ("cli", &["driver", "governor", "process", "state", "verify", "worker"]),
+    (
+        "cli",
+        &["driver", "governor", "process", "state", "verify", "worker"],
+    ),
 ];
 
 #[test]
@@ -149,9 +236,14 @@ fn arrows_between_crates_point_down() {
     for entry in fs::read_dir(repository().join("crates")).unwrap() {
         let folder = entry.unwrap().path();
         let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
-        let allowed = allowed.get(name.as_str()).unwrap_or_else(|| panic!("crates/{name} is in no arrow: add it here and to ARCHITECTURE.md"));
+        let allowed = allowed
+            .get(name.as_str())
+            .unwrap_or_else(|| panic!("crates/{name} is in no arrow: add it here and to ARCHITECTURE.md"));
         for used in ours(&folder.join("Cargo.toml")) {
-            assert!(allowed.contains(&used.as_str()), "crates/{name} must not know crates/{used}");
+            assert!(
+                allowed.contains(&used.as_str()),
+                "crates/{name} must not know crates/{used}"
+            );
         }
     }
 }
@@ -165,7 +257,9 @@ fn ours(manifest: &PathBuf) -> Vec<String> {
         if let Some(name) = line.strip_prefix('[') {
             section = name.trim_end_matches(']');
         }
-        let is_product = section == "dependencies" || section == "build-dependencies" || section.ends_with(".dependencies");
+        let is_product = section == "dependencies"
+            || section == "build-dependencies"
+            || section.ends_with(".dependencies");
         if is_product && let Some(rest) = line.strip_prefix("machine-driver") {
             let end = rest.find(['.', ' ', '=']).unwrap_or(rest.len());
             found.push(rest[..end].strip_prefix('-').unwrap_or("driver").to_owned());
@@ -176,11 +270,21 @@ fn ours(manifest: &PathBuf) -> Vec<String> {
 
 #[test]
 fn every_member_inherits_the_lints() {
-    let crates = fs::read_dir(repository().join("crates")).unwrap().map(|entry| entry.unwrap().path());
+    let crates = fs::read_dir(repository().join("crates"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     for folder in crates.chain(["examples", "tests"].map(|name| repository().join(name))) {
         let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
-        assert!(manifest.contains("[lints]\nworkspace = true"), "{} has lints of its own", folder.display());
-        assert!(manifest.contains("license.workspace = true"), "{} has no licence", folder.display());
+        assert!(
+            manifest.contains("[lints]\nworkspace = true"),
+            "{} has lints of its own",
+            folder.display()
+        );
+        assert!(
+            manifest.contains("license.workspace = true"),
+            "{} has no licence",
+            folder.display()
+        );
     }
 }
 
@@ -188,14 +292,27 @@ fn every_member_inherits_the_lints() {
 fn every_library_says_what_it_is() {
     for source in sources() {
         if source.path.ends_with("src/lib.rs") || source.path.ends_with("src/main.rs") {
-            assert!(source.text.starts_with("//!"), "{} begins without a word", source.path);
+            assert!(
+                source.text.starts_with("//!"),
+                "{} begins without a word",
+                source.path
+            );
         }
     }
 }
 
 #[test]
 fn the_papers_are_there() {
-    for name in ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE", "deny.toml", ".ci/run"] {
+    for name in [
+        "ARCHITECTURE.md",
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+        "deny.toml",
+        ".ci/run",
+    ] {
         assert!(repository().join(name).is_file(), "{name} is missing");
     }
 }

@@ -12,7 +12,9 @@ const ON_TIME: Duration = Duration::from_secs(60);
 
 fn one(goal: &Value) -> Place {
     let mut all = json!({ "verify_cmd": "true", "max_attempts": 1, "tasks": [{ "id": "a", "goal": "x" }] });
-    all.as_object_mut().unwrap().extend(goal.as_object().unwrap().clone());
+    all.as_object_mut()
+        .unwrap()
+        .extend(goal.as_object().unwrap().clone());
     Place::new(&all)
 }
 
@@ -44,11 +46,15 @@ fn a_daemon_that_holds_its_stdout_does_not_hold_the_run() {
 
 #[test]
 fn a_daemon_in_a_session_of_its_own_is_found() {
-    let has = std::process::Command::new("sh").args(["-c", "command -v setsid >/dev/null"]).status();
+    let has = std::process::Command::new("sh")
+        .args(["-c", "command -v setsid >/dev/null"])
+        .status();
     if !has.unwrap().success() || !cfg!(target_os = "linux") {
         return skip("a daemon with setsid", "no setsid(1), or no subreaper here");
     }
-    let place = one(&json!({ "worker_cmd": "setsid sh -c 'echo $$ > child.txt; exec sleep 300' & while ! test -s child.txt; do sleep 0.01; done" }));
+    let place = one(
+        &json!({ "worker_cmd": "setsid sh -c 'echo $$ > child.txt; exec sleep 300' & while ! test -s child.txt; do sleep 0.01; done" }),
+    );
     run(&place, 0);
     assert!(!is_alive(place.text("repo/child.txt").trim().parse().unwrap()));
 }
@@ -64,15 +70,22 @@ fn fifty_stubborn_daemons_are_gone_with_their_worker() {
 
 #[test]
 fn a_worker_that_ignores_term_is_killed_at_its_limit() {
-    let place = one(&json!({ "worker_cmd": "trap '' TERM INT HUP; echo busy; while :; do sleep 1; done", "worker_timeout_seconds": 0.5, "verify_cmd": "false" }));
+    let place = one(
+        &json!({ "worker_cmd": "trap '' TERM INT HUP; echo busy; while :; do sleep 1; done", "worker_timeout_seconds": 0.5, "verify_cmd": "false" }),
+    );
     run(&place, 3).says(&["worker stopped at its time limit"]);
     let exited = exited(&place);
-    assert_eq!((&exited["class"], &exited["timed_out"], &exited["signal"]), (&json!("timeout"), &json!(true), &json!(9)));
+    assert_eq!(
+        (&exited["class"], &exited["timed_out"], &exited["signal"]),
+        (&json!("timeout"), &json!(true), &json!(9))
+    );
 }
 
 #[test]
 fn a_worker_that_finishes_but_never_exits_is_verified_at_its_limit() {
-    let place = one(&json!({ "worker_cmd": "echo all is done > result.txt; sleep 300", "worker_timeout_seconds": 0.5, "verify_cmd": "test -s result.txt" }));
+    let place = one(
+        &json!({ "worker_cmd": "echo all is done > result.txt; sleep 300", "worker_timeout_seconds": 0.5, "verify_cmd": "test -s result.txt" }),
+    );
     run(&place, 0);
     assert_eq!(exited(&place)["class"], "timeout");
 }
@@ -96,14 +109,19 @@ fn a_silent_worker_is_stopped_and_one_that_speaks_is_not() {
     }));
     run(&place, 0);
     let history = place.history();
-    let classes: Vec<&Value> = history.of("worker_exited").map(|record| &record["class"]).collect();
+    let classes: Vec<&Value> = history
+        .of("worker_exited")
+        .map(|record| &record["class"])
+        .collect();
     assert_eq!(classes, [&json!("timeout"), &json!("ok")]);
     assert!(place.path("repo/finished").exists());
 }
 
 #[test]
 fn a_stopped_worker_is_ended_at_its_limit() {
-    let place = one(&json!({ "worker_cmd": "kill -STOP $$; echo continued > on.txt", "worker_timeout_seconds": 0.5 }));
+    let place = one(
+        &json!({ "worker_cmd": "kill -STOP $$; echo continued > on.txt", "worker_timeout_seconds": 0.5 }),
+    );
     run(&place, 0);
     assert_eq!(exited(&place)["timed_out"], true);
 }
@@ -111,7 +129,8 @@ fn a_stopped_worker_is_ended_at_its_limit() {
 #[test]
 fn a_flood_of_output_is_bounded_in_memory_and_on_disk() {
     const FLOOD: u64 = 320 << 20;
-    let place = one(&json!({ "worker_cmd": format!("yes 0123456789abcdef | head -c {FLOOD}; touch flooded") }));
+    let place =
+        one(&json!({ "worker_cmd": format!("yes 0123456789abcdef | head -c {FLOOD}; touch flooded") }));
     let mut running = place.start(["run"]);
     let mut most = 0;
     while !running.has_ended() {
@@ -124,14 +143,19 @@ fn a_flood_of_output_is_bounded_in_memory_and_on_disk() {
     let mut whole = b"0123456789abcdef\n".repeat(usize::try_from(FLOOD / 17 + 1).unwrap());
     whole.truncate(usize::try_from(FLOOD).unwrap());
     assert_eq!(exited["output"]["sha256"], sha256(&whole).to_string());
-    let kept = fs::metadata(place.path("evidence/a/attempt-1.worker.log")).unwrap().len();
+    let kept = fs::metadata(place.path("evidence/a/attempt-1.worker.log"))
+        .unwrap()
+        .len();
     assert!(kept < (64 << 20) + 1000, "{kept} bytes kept");
     // An unoptimised build needs more for the program itself.
     let bound = if cfg!(debug_assertions) { 40_000 } else { 20_000 };
     if most == 0 {
         return skip("the driver's memory", "there is no /proc to read it from");
     }
-    say(&format!("a worker wrote {} MiB; the driver and its guardian needed {most} kB each at most", FLOOD >> 20));
+    say(&format!(
+        "a worker wrote {} MiB; the driver and its guardian needed {most} kB each at most",
+        FLOOD >> 20
+    ));
     assert!(most < bound, "{most} kB");
     place.holds();
 }
@@ -141,12 +165,21 @@ fn resident(driver: u32) -> u64 {
     let peak = |id: u32| {
         let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
         let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-        line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
+        line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
+            .unwrap_or(0)
     };
-    let tasks = fs::read_dir(format!("/proc/{driver}/task")).into_iter().flatten().flatten();
-    let children: String = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok()).collect();
+    let tasks = fs::read_dir(format!("/proc/{driver}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let children: String = tasks
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+        .collect();
     let program = |id: u32| fs::read_link(format!("/proc/{id}/exe")).ok();
-    let same = children.split_whitespace().filter_map(|id| id.parse().ok()).filter(|id| program(*id) == program(driver));
+    let same = children
+        .split_whitespace()
+        .filter_map(|id| id.parse().ok())
+        .filter(|id| program(*id) == program(driver));
     same.chain([driver]).map(peak).max().unwrap_or(0)
 }
 
@@ -157,17 +190,32 @@ fn exit_codes_and_words_of_the_worker_decide_nothing() {
         "verify_cmd": "test -e \"$MACHINE_TASK_ID\"", "tasks": [{ "id": "good", "goal": "exits 1 and has done it" }, { "id": "bad", "goal": "exits 0 and has not" }],
     }));
     run(&place, 3);
-    assert_eq!((place.status("good").as_str(), place.status("bad").as_str()), ("done", "blocked"));
+    assert_eq!(
+        (place.status("good").as_str(), place.status("bad").as_str()),
+        ("done", "blocked")
+    );
 }
 
 #[test]
 fn a_verifier_that_cannot_run_is_asked_three_times_and_never_the_workers_fault() {
-    for (verify, code) in [("no-such-verifier", "127"), ("../goal.json", "126"), ("exit 126", "126")] {
-        let place = one(&json!({ "worker_cmd": "echo x >> runs.txt", "verify_cmd": verify, "max_attempts": 3 }));
+    for (verify, code) in [
+        ("no-such-verifier", "127"),
+        ("../goal.json", "126"),
+        ("exit 126", "126"),
+    ] {
+        let place =
+            one(&json!({ "worker_cmd": "echo x >> runs.txt", "verify_cmd": verify, "max_attempts": 3 }));
         let ended = run(&place, 3);
         ended.says(&["QUARANTINED a: verify could not run 3 times", code]);
         let history = place.history();
-        assert_eq!((history.count("verify_unavailable"), history.count("verify_failed"), history.count("dispatch")), (3, 0, 1));
+        assert_eq!(
+            (
+                history.count("verify_unavailable"),
+                history.count("verify_failed"),
+                history.count("dispatch")
+            ),
+            (3, 0, 1)
+        );
         assert_eq!(history.of("quarantine").next().unwrap()["cause"], "unclear");
         assert_eq!(place.text("repo/runs.txt"), "x\n");
     }
@@ -175,15 +223,29 @@ fn a_verifier_that_cannot_run_is_asked_three_times_and_never_the_workers_fault()
 
 #[test]
 fn a_verifier_that_comes_back_is_believed() {
-    let place = one(&json!({ "worker_cmd": "echo x >> runs.txt", "verify_cmd": "echo y >> asked.txt; test $(wc -l < asked.txt) -ge 2 || exit 127" }));
+    let place = one(
+        &json!({ "worker_cmd": "echo x >> runs.txt", "verify_cmd": "echo y >> asked.txt; test $(wc -l < asked.txt) -ge 2 || exit 127" }),
+    );
     run(&place, 0);
-    assert_eq!((place.text("repo/runs.txt").as_str(), place.history().count("verify_unavailable")), ("x\n", 1));
+    assert_eq!(
+        (
+            place.text("repo/runs.txt").as_str(),
+            place.history().count("verify_unavailable")
+        ),
+        ("x\n", 1)
+    );
 }
 
 #[test]
 fn a_verifier_that_hangs_or_dies_has_failed_the_attempt() {
-    for (verify, says, time) in [("echo looking; sleep 300", "timed out", 0.5), ("kill -SEGV $$; sleep 300", "killed by SIGSEGV", 60.0), ("exit 75", "exit 75", 60.0)] {
-        let place = one(&json!({ "worker_cmd": "cat {feedback_file} > heard.txt", "verify_cmd": verify, "verify_timeout_seconds": time, "max_attempts": 2 }));
+    for (verify, says, time) in [
+        ("echo looking; sleep 300", "timed out", 0.5),
+        ("kill -SEGV $$; sleep 300", "killed by SIGSEGV", 60.0),
+        ("exit 75", "exit 75", 60.0),
+    ] {
+        let place = one(
+            &json!({ "worker_cmd": "cat {feedback_file} > heard.txt", "verify_cmd": verify, "verify_timeout_seconds": time, "max_attempts": 2 }),
+        );
         run(&place, 3).says(&["QUARANTINED a: verify failed 2 times", says]);
         assert_eq!(place.history().dispatches("a"), 2, "{verify}");
     }
@@ -196,22 +258,71 @@ fn a_rate_limited_worker_waits_and_loses_no_attempt() {
     }));
     run(&place, 0).says(&["worker asks to come back later"]);
     let history = place.history();
-    assert_eq!((history.dispatches("a"), history.count("verified"), history.count("verify_failed")), (4, 1, 0));
+    assert_eq!(
+        (
+            history.dispatches("a"),
+            history.count("verified"),
+            history.count("verify_failed")
+        ),
+        (4, 1, 0)
+    );
 }
 
 #[test]
 fn reported_usage_counts_and_halts() {
     let usage = |text: &str| format!("printf '{text}' > \"$MACHINE_USAGE_FILE\"");
-    let tasks: Vec<Value> = (0..4).map(|n| json!({ "id": format!("t{n}"), "goal": "x" })).collect();
+    let tasks: Vec<Value> = (0..4)
+        .map(|n| json!({ "id": format!("t{n}"), "goal": "x" }))
+        .collect();
     let cases = [
-        (json!({ "max_usd": 1 }), usage("{\"usd\":0.4}"), 3, ["max_usd", "1.200000 USD used, 1.000000 USD allowed"]),
-        (json!({ "max_tokens": 100 }), usage("{\"input_tokens\":30,\"output_tokens\":20}"), 2, ["max_tokens", "100 tokens used"]),
-        (json!({ "max_output_bytes": 10 }), "echo 123456".to_owned(), 2, ["max_output_bytes", "10 bytes allowed"]),
-        (json!({ "max_usd": 1 }), "true".to_owned(), 1, ["max_usd", "unknown"]),
-        (json!({ "max_tokens": 100 }), usage("{\"usd\":0.1}"), 1, ["max_tokens", "unknown"]),
-        (json!({ "max_usd": 1 }), usage("{\"usd\":-1}"), 1, ["max_usd", "unknown"]),
-        (json!({ "max_usd": 1 }), usage("{\"usd\":0.1, \"usd\":0.2}"), 1, ["max_usd", "unknown"]),
-        (json!({ "max_usd": 1 }), "ln -s /etc/passwd \"$MACHINE_USAGE_FILE\"".to_owned(), 1, ["max_usd", "unknown"]),
+        (
+            json!({ "max_usd": 1 }),
+            usage("{\"usd\":0.4}"),
+            3,
+            ["max_usd", "1.200000 USD used, 1.000000 USD allowed"],
+        ),
+        (
+            json!({ "max_tokens": 100 }),
+            usage("{\"input_tokens\":30,\"output_tokens\":20}"),
+            2,
+            ["max_tokens", "100 tokens used"],
+        ),
+        (
+            json!({ "max_output_bytes": 10 }),
+            "echo 123456".to_owned(),
+            2,
+            ["max_output_bytes", "10 bytes allowed"],
+        ),
+        (
+            json!({ "max_usd": 1 }),
+            "true".to_owned(),
+            1,
+            ["max_usd", "unknown"],
+        ),
+        (
+            json!({ "max_tokens": 100 }),
+            usage("{\"usd\":0.1}"),
+            1,
+            ["max_tokens", "unknown"],
+        ),
+        (
+            json!({ "max_usd": 1 }),
+            usage("{\"usd\":-1}"),
+            1,
+            ["max_usd", "unknown"],
+        ),
+        (
+            json!({ "max_usd": 1 }),
+            usage("{\"usd\":0.1, \"usd\":0.2}"),
+            1,
+            ["max_usd", "unknown"],
+        ),
+        (
+            json!({ "max_usd": 1 }),
+            "ln -s /etc/passwd \"$MACHINE_USAGE_FILE\"".to_owned(),
+            1,
+            ["max_usd", "unknown"],
+        ),
     ];
     for (budget, worker, runs, says) in cases {
         let place = one(&json!({ "worker_cmd": worker, "budget": budget, "tasks": tasks }));
@@ -220,14 +331,24 @@ fn reported_usage_counts_and_halts() {
         assert_eq!(place.history().count("dispatch"), runs, "{budget} {worker}");
         let again = run(&place, 2);
         again.says(&says);
-        assert_eq!(place.history().count("dispatch"), runs, "amounts survive a restart");
+        assert_eq!(
+            place.history().count("dispatch"),
+            runs,
+            "amounts survive a restart"
+        );
     }
 }
 
 #[test]
 fn the_wall_clock_acts_while_a_worker_or_a_verifier_runs() {
-    for (worker, verify) in [("sleep 300", "true"), ("true", "sleep 300"), ("trap '' TERM; while :; do sleep 1; done", "true")] {
-        let place = one(&json!({ "worker_cmd": worker, "verify_cmd": verify, "budget": { "max_wall_seconds": 0.5 } }));
+    for (worker, verify) in [
+        ("sleep 300", "true"),
+        ("true", "sleep 300"),
+        ("trap '' TERM; while :; do sleep 1; done", "true"),
+    ] {
+        let place = one(
+            &json!({ "worker_cmd": worker, "verify_cmd": verify, "budget": { "max_wall_seconds": 0.5 } }),
+        );
         run(&place, 2).says(&["BUDGET HALT", "max_wall_seconds", "0.500 s allowed"]);
         run(&place, 2);
         assert_eq!(place.history().count("dispatch"), 1);
@@ -236,7 +357,9 @@ fn the_wall_clock_acts_while_a_worker_or_a_verifier_runs() {
 
 #[test]
 fn a_worker_that_kills_its_parent_harms_only_its_own_attempt() {
-    let place = one(&json!({ "worker_cmd": "test -e once && exit; touch once; (sleep 300 & echo $! > child.txt); kill -9 $PPID; sleep 300" }));
+    let place = one(
+        &json!({ "worker_cmd": "test -e once && exit; touch once; (sleep 300 & echo $! > child.txt); kill -9 $PPID; sleep 300" }),
+    );
     let ended = place.run(["run"]);
     ended.exits(0);
     assert!(!is_alive(place.text("repo/child.txt").trim().parse().unwrap()));
@@ -247,15 +370,40 @@ fn a_worker_that_kills_its_parent_harms_only_its_own_attempt() {
 
 #[test]
 fn the_environment_is_the_drivers_less_what_is_not_the_workers() {
-    let place = one(&json!({ "worker_cmd": "env > worker.env; cat > stdin.txt", "verify_cmd": "env > verify.env", "env_pass": ["TELEGRAM_CHAT_*"] }));
+    let place = one(
+        &json!({ "worker_cmd": "env > worker.env; cat > stdin.txt", "verify_cmd": "env > verify.env", "env_pass": ["TELEGRAM_CHAT_*"] }),
+    );
     let mut command = place.command(["run"]);
-    command.env("TELEGRAM_BOT_TOKEN", "secret").env("TELEGRAM_CHAT_ID", "7").env("CLAUDECODE", "1").env("OURS", "yes").env("MACHINE_OLD", "1");
-    machine_driver_tests::Running::start(command).wait(TIME_MAX).exits(0);
+    command
+        .env("TELEGRAM_BOT_TOKEN", "secret")
+        .env("TELEGRAM_CHAT_ID", "7")
+        .env("CLAUDECODE", "1")
+        .env("OURS", "yes")
+        .env("MACHINE_OLD", "1");
+    machine_driver_tests::Running::start(command)
+        .wait(TIME_MAX)
+        .exits(0);
     for file in ["repo/worker.env", "repo/verify.env"] {
         let env = place.text(file);
         let has = |line: &str| env.lines().any(|one| one.starts_with(line));
-        assert!(has("TELEGRAM_CHAT_ID=7") && has("OURS=yes") && !has("CLAUDECODE") && !env.contains("secret") && !has("MACHINE_OLD"), "{env}");
-        for name in ["MACHINE_TASK=x", "MACHINE_TASK_ID=a", "MACHINE_ATTEMPT=1", "MACHINE_TASK_FILE=", "MACHINE_FEEDBACK_FILE=", "MACHINE_GOAL=", "MACHINE_SESSION=", "MACHINE_USAGE_FILE="] {
+        assert!(
+            has("TELEGRAM_CHAT_ID=7")
+                && has("OURS=yes")
+                && !has("CLAUDECODE")
+                && !env.contains("secret")
+                && !has("MACHINE_OLD"),
+            "{env}"
+        );
+        for name in [
+            "MACHINE_TASK=x",
+            "MACHINE_TASK_ID=a",
+            "MACHINE_ATTEMPT=1",
+            "MACHINE_TASK_FILE=",
+            "MACHINE_FEEDBACK_FILE=",
+            "MACHINE_GOAL=",
+            "MACHINE_SESSION=",
+            "MACHINE_USAGE_FILE=",
+        ] {
             assert!(has(name), "{name} is missing in {env}");
         }
     }
@@ -281,8 +429,14 @@ fn an_edit_of_the_goal_while_it_runs_is_kept_and_undone() {
     }));
     run(&place, 0).says(&["TAMPERING"]);
     assert_eq!(place.of_task("b", "goal"), "second");
-    let names: Vec<String> = fs::read_dir(place.folder()).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
-    let kept = names.iter().find(|name| name.starts_with("goal.json.edited-")).expect("the edit is kept");
+    let names: Vec<String> = fs::read_dir(place.folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    let kept = names
+        .iter()
+        .find(|name| name.starts_with("goal.json.edited-"))
+        .expect("the edit is kept");
     assert!(place.text(kept).contains("hacked"));
     assert_eq!(place.history().count("tampering"), 1);
 }
@@ -297,15 +451,32 @@ fn a_goal_that_was_removed_while_it_runs_is_restored() {
 #[test]
 fn a_log_that_a_worker_writes_to_or_removes_stops_the_driver() {
     for (worker, says) in [
-        ("echo '{}' >> \"$(dirname \"$MACHINE_GOAL\")/driver-log.jsonl\"", "changed by someone else"),
-        (": > \"$(dirname \"$MACHINE_GOAL\")/driver-log.jsonl\"", "changed by someone else"),
-        ("rm \"$(dirname \"$MACHINE_GOAL\")/driver-log.jsonl\"", "removed or replaced"),
-        ("cd \"$(dirname \"$MACHINE_GOAL\")\"; cp driver-log.jsonl x; mv x driver-log.jsonl", "removed or replaced"),
+        (
+            "echo '{}' >> \"$(dirname \"$MACHINE_GOAL\")/driver-log.jsonl\"",
+            "changed by someone else",
+        ),
+        (
+            ": > \"$(dirname \"$MACHINE_GOAL\")/driver-log.jsonl\"",
+            "changed by someone else",
+        ),
+        (
+            "rm \"$(dirname \"$MACHINE_GOAL\")/driver-log.jsonl\"",
+            "removed or replaced",
+        ),
+        (
+            "cd \"$(dirname \"$MACHINE_GOAL\")\"; cp driver-log.jsonl x; mv x driver-log.jsonl",
+            "removed or replaced",
+        ),
     ] {
-        let place = one(&json!({ "worker_cmd": worker, "tasks": [{ "id": "a", "goal": "x" }, { "id": "b", "goal": "y" }] }));
+        let place = one(
+            &json!({ "worker_cmd": worker, "tasks": [{ "id": "a", "goal": "x" }, { "id": "b", "goal": "y" }] }),
+        );
         let ended = place.run(["run"]);
         ended.exits(1).says(&[says, "driver-log.jsonl", "next:"]);
-        assert!(!place.path("evidence/b").exists(), "nothing goes on unlogged: {worker}");
+        assert!(
+            !place.path("evidence/b").exists(),
+            "nothing goes on unlogged: {worker}"
+        );
     }
 }
 
