@@ -3,9 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::error::{path_of, shown};
 use super::keys::{self, Key, Level, Role};
@@ -15,6 +14,7 @@ use super::report::Report;
 use super::text::Step;
 use super::{Goal, rewrite, text};
 use crate::canonical::{canonical_json, sha256};
+use crate::strict;
 
 pub use super::error::{GoalError, Problem};
 pub use super::progress::{Checkpoint, Progress, TaskProgress};
@@ -228,15 +228,14 @@ fn decode(bytes: &[u8], path: &Path) -> Result<String, GoalError> {
 
 /// Parses JSON without duplicate keys.
 fn parse_json(source: &str, path: &Path) -> Result<Value, GoalError> {
-    serde_json::from_str::<Strict>(source)
-        .map(|strict| strict.0)
-        .map_err(|error| {
-            let at = text::byte_at(source, error.line(), error.column());
-            match error.to_string() {
-                message if message.starts_with(DUPLICATE) => duplicate_key(source, path, at),
-                message => syntax_error(source, path, at, &message, error.is_eof()),
-            }
-        })
+    strict::value(source.as_bytes()).map_err(|error| {
+        let at = text::byte_at(source, error.line(), error.column());
+        if strict::is_duplicate(&error) {
+            duplicate_key(source, path, at)
+        } else {
+            syntax_error(source, path, at, &error.to_string(), error.is_eof())
+        }
+    })
 }
 
 fn duplicate_key(source: &str, path: &Path, at: usize) -> GoalError {
@@ -287,74 +286,6 @@ fn syntax_error(source: &str, path: &Path, at: usize, message: &str, is_eof: boo
 }
 
 const DUPLICATE: &str = "duplicate key";
-
-/// A JSON value in which no object has a key twice.
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Strict)
-    }
-}
-
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(Strict(item)) = access.next_element()? {
-            items.push(item);
-        }
-        Ok(items.into())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(key) = access.next_key::<String>()? {
-            // Before the value is read, so that the error stands where the key does.
-            if map.contains_key(&key) {
-                return Err(de::Error::custom(DUPLICATE));
-            }
-            let Strict(value) = access.next_value()?;
-            map.insert(key, value);
-        }
-        Ok(map.into())
-    }
-}
 
 /// A value as a snapshot has it: its objects without progress and notes.
 struct Setting<'v> {

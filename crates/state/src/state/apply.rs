@@ -1,12 +1,9 @@
 //! What each event does to the state, and which events cannot come when.
 
-use std::time::Duration;
-
 use super::{Current, Phase, Run, State};
 use crate::control::Cut;
-use crate::event::{AttemptRef, Event, Imported, Interrupted, Stage, WorkerClass, WorkerExited};
+use crate::event::{AttemptRef, Event, Interrupted, Stage, WorkerClass, WorkerExited};
 use crate::goal::Status;
-use crate::id::{Digest, TaskId};
 use crate::record::Record;
 use crate::time::Timestamp;
 
@@ -22,7 +19,7 @@ pub struct OutOfOrder {
     pub why: String,
 }
 
-type Applied = Result<(), String>;
+pub(super) type Applied = Result<(), String>;
 
 impl State {
     /// Takes up what happened. A goal that changed with it is taken up by [`State::adopt`].
@@ -132,83 +129,6 @@ impl State {
             Event::Interrupted(attempt, interrupted) => self.interrupted(attempt, interrupted, at),
             other => Err(format!("`{}` is not about an attempt", other.name())),
         }
-    }
-
-    fn driver_up(&mut self, goal: &str, digest: Digest, pid: u32) -> Applied {
-        match &self.goal_name {
-            Some(bound) if bound != goal => {
-                return Err(format!("this log belongs to the goal `{bound}`, not `{goal}`"));
-            }
-            Some(_) => {}
-            None => self.goal_name = Some(goal.to_owned()),
-        }
-        match self.goal_digest {
-            Some(known) if known != digest => {
-                return Err(format!(
-                    "it runs the goal {digest}, but the one in force is {known}"
-                ));
-            }
-            Some(_) => {}
-            None => self.goal_digest = Some(digest),
-        }
-        if let Some(current) = &mut self.current {
-            current.left_behind = !current.cut_off;
-            current.cut_off = false;
-        }
-        self.run = Run::Up;
-        self.last_attempt_at = None;
-        self.driver_pid = Some(pid);
-        Ok(())
-    }
-
-    fn imported(&mut self, imported: &Imported, at: Timestamp) -> Applied {
-        if self.head.is_some() {
-            return Err("only the first record of a chain imports".into());
-        }
-        self.goal_name = Some(imported.goal.clone());
-        self.goal_digest = Some(imported.goal_sha256);
-        self.spent.worker_runs = imported.worker_runs;
-        self.spent.wall = Duration::from_millis(imported.wall_ms);
-        for one in &imported.tasks {
-            let slot = self.slot(&one.task);
-            let status = if one.status == Status::Running {
-                Status::Pending
-            } else {
-                one.status
-            };
-            self.with_task(slot, |task| {
-                task.attempts = one.attempts;
-                task.reason.clone_from(&one.reason);
-                task.status = status;
-                task.done = (status == Status::Done).then_some(at);
-            });
-        }
-        Ok(())
-    }
-
-    fn goal_changed(&mut self, before: Digest, after: Digest) -> Applied {
-        match self.goal_digest {
-            Some(known) if known == before => {
-                self.goal_digest = Some(after);
-                Ok(())
-            }
-            Some(known) => Err(format!(
-                "it changes the goal {before}, but the one in force is {known}"
-            )),
-            None => Err("no goal is in force yet".into()),
-        }
-    }
-
-    fn put_back(&mut self, tasks: &[TaskId]) -> Applied {
-        for id in tasks {
-            if self.current.as_ref().is_some_and(|current| current.task == *id) {
-                return Err(format!("an attempt at task `{id}` is under way"));
-            }
-            let slot = self.slot(id);
-            self.with_task(slot, super::TaskState::put_back);
-            self.plan.set(slot, Status::Pending);
-        }
-        Ok(())
     }
 
     fn dispatch(&mut self, attempt: &AttemptRef, at: Timestamp) -> Applied {
@@ -414,7 +334,7 @@ impl State {
         self.current.as_mut().filter(matches).ok_or_else(missing)
     }
 
-    fn with_task(&mut self, slot: usize, change: impl FnOnce(&mut super::TaskState)) {
+    pub(super) fn with_task(&mut self, slot: usize, change: impl FnOnce(&mut super::TaskState)) {
         if let Some(task) = self.tasks.get_mut(slot) {
             change(task);
         }

@@ -5,6 +5,7 @@
 //! decided by `machine-driver-governor` from a [`Goal`] and a state. Each step costs the same however many tasks there are.
 
 mod apply;
+mod outside;
 mod plan;
 mod spent;
 mod task;
