@@ -71,7 +71,8 @@ fn explain(error: &clap::Error, json: bool) -> Exit {
     }
     if let Some(command) = later(error) {
         let what = format!("this version does not have `{command}`; a later one will");
-        let help = "Stop a run with ^C or SIGTERM; the commands that there are: `machine-driver --help`.".into();
+        let help =
+            "Stop a run with ^C or SIGTERM; the commands that there are: `machine-driver --help`.".into();
         return error::tell(&Failure::Usage { what, help }, &Out::new(json, true));
     }
     if !json {
@@ -80,8 +81,15 @@ fn explain(error: &clap::Error, json: bool) -> Exit {
     }
     let text = error.render().to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let message = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    let usage = Failure::Usage { what: message, help: "Type `machine-driver --help`.".into() };
+    let message = lines
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ")
+        .to_owned();
+    let usage = Failure::Usage {
+        what: message,
+        help: "Type `machine-driver --help`.".into(),
+    };
     error::tell(&usage, &Out::new(true, true))
 }
 

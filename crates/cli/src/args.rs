@@ -97,7 +97,7 @@ pub(crate) struct InitArgs {
     /// A task, in your words; may be given again
     #[arg(long = "task", value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) tasks: Vec<String>,
-    /// The command that does a task [default: a coding agent found on PATH]
+    /// The command that does a task, with {task} for its text [default: a coding agent on PATH]
     #[arg(long, value_name = "CMD")]
     pub(crate) worker: Option<String>,
     /// The command whose exit code decides [default: the repository's tests]
@@ -134,6 +134,7 @@ pub(crate) enum ModeWord {
 
 /// `check`
 #[derive(Debug, Args)]
+#[command(after_help = "Exits 0 if a run would start, 10 if not, 5 if the log does not hold.")]
 pub(crate) struct CheckArgs {
     /// Also run verify_cmd once, on the tree as it is
     #[arg(long)]
@@ -256,24 +257,37 @@ pub(crate) fn with_run(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let Some(at) = (1..arguments.len()).find(|at| arguments.get(*at).is_some_and(|a| !is_flag(a))) else {
         return arguments;
     };
-    if arguments.get(at).is_some_and(|argument| is_goal(Path::new(argument))) {
+    if arguments
+        .get(at)
+        .is_some_and(|argument| is_goal(Path::new(argument)))
+    {
         arguments.insert(at, "run".into());
     }
     arguments
 }
 
 fn is_goal(path: &Path) -> bool {
-    let is_command = path.to_str().is_some_and(|name| Cli::command().find_subcommand(name).is_some());
+    let is_command = path
+        .to_str()
+        .is_some_and(|name| Cli::command().find_subcommand(name).is_some());
     !is_command && (path.extension().is_some_and(|extension| extension == "json") || path.is_file())
 }
 
 /// Commands that the specification has and this version has not.
-pub(crate) const LATER: [&str; 8] = ["halt", "resume", "dial", "approve", "ack", "contract", "aar", "monitor"];
+pub(crate) const LATER: [&str; 8] = [
+    "halt", "resume", "dial", "approve", "ack", "contract", "aar", "monitor",
+];
 
 /// The exit codes, for the end of the help.
 fn exit_table() -> String {
-    let rows = EXIT_CODES.iter().map(|(_, code, _, meaning)| format!("  {code:>3}  {meaning}\n"));
-    format!("{0}Exit codes:{0:#}\n{1}", style::STRONG, rows.collect::<String>())
+    let rows = EXIT_CODES
+        .iter()
+        .map(|(_, code, _, meaning)| format!("  {code:>3}  {meaning}\n"));
+    format!(
+        "{0}Exit codes:{0:#}\n{1}",
+        style::STRONG,
+        rows.collect::<String>()
+    )
 }
 
 fn task_id(text: &str) -> Result<TaskId, String> {
@@ -284,11 +298,13 @@ fn event_name(text: &str) -> Result<String, String> {
     if Event::NAMES.contains(&text) {
         return Ok(text.to_owned());
     }
-    let nearest = Event::NAMES.iter().max_by(|one, other| {
-        strsim::jaro_winkler(text, one).total_cmp(&strsim::jaro_winkler(text, other))
-    });
+    let nearest = Event::NAMES
+        .iter()
+        .max_by(|one, other| strsim::jaro_winkler(text, one).total_cmp(&strsim::jaro_winkler(text, other)));
     let near = nearest.filter(|name| strsim::jaro_winkler(text, name) > 0.7);
-    let hint = near.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
+    let hint = near
+        .map(|name| format!("did you mean `{name}`? "))
+        .unwrap_or_default();
     Err(format!("{hint}the events are {}", Event::NAMES.join(", ")))
 }
 

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use machine_driver::look::{Look, look};
 use machine_driver::preflight::{self, Commands};
-use machine_driver::{DriverError, Exit, proof, read_goal};
-use machine_driver_governor::dial;
+use machine_driver::{Clock as _, DriverError, Exit, SystemClock, proof, read_goal};
+use machine_driver_governor::{budget, dial};
 use machine_driver_state::goal::file::GoalFile;
 use machine_driver_state::goal::{Goal, Mode};
 use machine_driver_state::store::Paths;
@@ -51,7 +51,12 @@ enum Found {
 /// `check`
 pub(crate) fn check(args: &CheckArgs, me: &Me, out: &Out) -> Result<Exit, Failure> {
     let path = &args.goal.path;
-    let mut tally = Tally { out, exit: Exit::Done, warnings: 0, checks: 0 };
+    let mut tally = Tally {
+        out,
+        exit: Exit::Done,
+        warnings: 0,
+        checks: 0,
+    };
     let file = match read_goal(path) {
         Ok(file) => file,
         Err(error) => {
@@ -60,20 +65,28 @@ pub(crate) fn check(args: &CheckArgs, me: &Me, out: &Out) -> Result<Exit, Failur
         }
     };
     let goal = file.goal();
-    let summed = format!("{}: {}", escape::cut(&goal.name, 80), counted(goal.tasks.len(), "task"));
+    let summed = format!(
+        "{}: {}",
+        escape::cut(&goal.name, 80),
+        counted(goal.tasks.len(), "task")
+    );
     tally.take(good("goal", summed));
     tally.take(shell());
     let refused = preflight::check(&file, Commands::BOTH).err();
     tally.take(commands(&file, refused.as_ref()));
-    preflight::warnings(&file).into_iter().for_each(|line| tally.take(doubtful("commands", line, None)));
+    preflight::warnings(&file)
+        .into_iter()
+        .for_each(|line| tally.take(doubtful("commands", line, None)));
     tally.take(repo::check(&file, &Paths::of(path)));
     tally.take(folder(&Paths::of(path)));
     tally.take(log(path, me));
     tally.take(contract(goal));
     gate(goal).into_iter().for_each(|line| tally.take(line));
-    tally.take(budget(goal));
+    tally.take(budget(goal, path));
     if args.baseline && refused.is_none() {
-        let Some(lines) = baseline::check(&file, &Paths::of(path), out)? else { return Ok(Exit::Interrupted) };
+        let Some(lines) = baseline::check(&file, &Paths::of(path), out)? else {
+            return Ok(Exit::Interrupted);
+        };
         lines.into_iter().for_each(|line| tally.take(line));
     }
     Ok(tally.end(refused, me, path))
@@ -101,9 +114,19 @@ impl Tally<'_> {
             Found::Doubtful => self.warnings += 1,
             _ => {}
         }
-        self.out.say(format!("{}  {:<9} {}", paint(style, mark), check.name, escape::cut(&check.detail, 400)));
+        self.out.say(format!(
+            "{}  {:<9} {}",
+            paint(style, mark),
+            check.name,
+            escape::cut(&check.detail, 400)
+        ));
         if let Some(fix) = &check.fix {
-            self.out.say(format!("      {:<9} {} {}", "", paint(style::FAINT, "fix:"), escape::line(fix)));
+            self.out.say(format!(
+                "      {:<9} {} {}",
+                "",
+                paint(style::FAINT, "fix:"),
+                escape::line(fix)
+            ));
         }
         self.out.json(&json!({
             "type": "check",
@@ -119,7 +142,11 @@ impl Tally<'_> {
         if let Some(error) = refused {
             return crate::error::tell(&error.into(), self.out);
         }
-        let step = if self.exit == Exit::Done { me.on("run", path) } else { me.on("check", path) };
+        let step = if self.exit == Exit::Done {
+            me.on("run", path)
+        } else {
+            me.on("check", path)
+        };
         let fields = json!({"checks": self.checks, "warnings": self.warnings, "next": [step]});
         self.out.json(&summary(self.exit, fields));
         self.out.hint(&format!("`{step}`"));
@@ -128,23 +155,45 @@ impl Tally<'_> {
 }
 
 fn good(name: &'static str, detail: impl Into<String>) -> Check {
-    Check { name, found: Found::Good, detail: detail.into(), fix: None }
+    Check {
+        name,
+        found: Found::Good,
+        detail: detail.into(),
+        fix: None,
+    }
 }
 
 fn doubtful(name: &'static str, detail: impl Into<String>, fix: Option<String>) -> Check {
-    Check { name, found: Found::Doubtful, detail: detail.into(), fix }
+    Check {
+        name,
+        found: Found::Doubtful,
+        detail: detail.into(),
+        fix,
+    }
 }
 
 fn bad(name: &'static str, exit: Exit, detail: impl Into<String>, fix: Option<String>) -> Check {
-    Check { name, found: Found::Bad(exit), detail: detail.into(), fix }
+    Check {
+        name,
+        found: Found::Bad(exit),
+        detail: detail.into(),
+        fix,
+    }
 }
 
 fn shell() -> Check {
     let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path).map(|folder| folder.join("sh")).find(|file| file.is_file());
+    let found = env::split_paths(&path)
+        .map(|folder| folder.join("sh"))
+        .find(|file| file.is_file());
     match found {
         Some(file) => good("shell", file.display().to_string()),
-        None => bad("shell", Exit::BadGoal, "there is no sh on PATH", Some("Put the folder of sh on PATH.".into())),
+        None => bad(
+            "shell",
+            Exit::BadGoal,
+            "there is no sh on PATH",
+            Some("Put the folder of sh on PATH.".into()),
+        ),
     }
 }
 
@@ -152,10 +201,19 @@ fn commands(file: &GoalFile, refused: Option<&DriverError>) -> Check {
     match refused {
         Some(error) => bad("commands", error.exit(), error.to_string(), error.next_step()),
         None => {
-            let own = |task: &&machine_driver_state::goal::Task| task.worker_cmd.is_some() || task.verify_cmd.is_some();
+            let own = |task: &&machine_driver_state::goal::Task| {
+                task.worker_cmd.is_some() || task.verify_cmd.is_some()
+            };
             let own = file.goal().tasks.iter().filter(own).count();
-            let more = if own > 0 { format!("; {} with its own", counted(own, "task")) } else { String::new() };
-            good("commands", format!("the worker's is there, and every task's text reaches it as data{more}"))
+            let more = if own > 0 {
+                format!("; {} with its own", counted(own, "task"))
+            } else {
+                String::new()
+            };
+            good(
+                "commands",
+                format!("the worker's is there, and every task's text reaches it as data{more}"),
+            )
         }
     }
 }
@@ -164,7 +222,10 @@ fn commands(file: &GoalFile, refused: Option<&DriverError>) -> Check {
 fn folder(paths: &Paths) -> Check {
     let shown = paths.folder.display();
     match tempfile::tempfile_in(&paths.folder) {
-        Ok(_) => good("folder", format!("{shown} can be written (log and evidence go there)")),
+        Ok(_) => good(
+            "folder",
+            format!("{shown} can be written (log and evidence go there)"),
+        ),
         Err(error) => bad(
             "folder",
             Exit::BadGoal,
@@ -177,19 +238,36 @@ fn folder(paths: &Paths) -> Check {
 fn log(path: &Path, me: &Me) -> Check {
     let shown = Paths::of(path).log.display().to_string();
     match look(path) {
-        Ok(Look { driver: Some(pid), .. }) => {
-            let fix = Some(format!("Wait for it, or watch it with `{}`.", me.on("status --watch", path)));
-            doubtful("log", format!("a driver (process {pid}) is at work on this goal now"), fix)
+        Ok(Look {
+            driver: Some(pid), ..
+        }) => {
+            let fix = Some(format!(
+                "Wait for it, or watch it with `{}`.",
+                me.on("status --watch", path)
+            ));
+            doubtful(
+                "log",
+                format!("a driver (process {pid}) is at work on this goal now"),
+                fix,
+            )
         }
         Ok(Look { log: false, .. }) => good("log", format!("none with records yet: {shown}")),
         Ok(Look { torn, state, .. }) => {
             let records = state.head().map_or(0, |head| head.seq + 1);
             let records = counted(usize::try_from(records).unwrap_or(usize::MAX), "record");
-            let torn = if torn > 0 { "; its last line is torn, the next run removes it" } else { "" };
+            let torn = if torn > 0 {
+                "; its last line is torn, the next run removes it"
+            } else {
+                ""
+            };
             good("log", format!("{records}, the chain holds{torn}"))
         }
         Err(error) => {
-            let exit = if proof::does_not_hold(&error) { Exit::NotVerified } else { error.exit() };
+            let exit = if proof::does_not_hold(&error) {
+                Exit::NotVerified
+            } else {
+                error.exit()
+            };
             bad("log", exit, error.to_string(), error.next_step())
         }
     }
@@ -198,7 +276,10 @@ fn log(path: &Path, me: &Me) -> Check {
 fn contract(goal: &Goal) -> Check {
     match about_contract(goal) {
         Some(line) => doubtful("contract", line, None),
-        None if goal.contract.is_none() => good("contract", "none: enough for propose, where changes are left for review"),
+        None if goal.contract.is_none() => good(
+            "contract",
+            "none: enough for propose, where changes are left for review",
+        ),
         None => good("contract", "ratified by somebody else than its proposer"),
     }
 }
@@ -207,38 +288,77 @@ fn contract(goal: &Goal) -> Check {
 fn gate(goal: &Goal) -> Vec<Check> {
     let granted = dial::granted(goal);
     let mode = dial::word(granted.mode);
-    let (can, cannot): (Vec<_>, Vec<_>) =
-        goal.tasks.iter().partition(|task| task.verify_cmd.is_some() || goal.verify_cmd.is_some());
+    let (can, cannot): (Vec<_>, Vec<_>) = goal
+        .tasks
+        .iter()
+        .partition(|task| task.verify_cmd.is_some() || goal.verify_cmd.is_some());
     let names = |tasks: &[&machine_driver_state::goal::Task]| {
         let named: Vec<&str> = tasks.iter().take(NAMED).map(|task| task.id.as_str()).collect();
         let more = tasks.len().saturating_sub(NAMED);
-        named.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
+        named.join(", ")
+            + &if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            }
     };
     let mut lines = Vec::new();
     if !can.is_empty() {
-        let why = granted.because.unwrap_or("as the dial says; the change is left for review");
+        let why = granted
+            .because
+            .unwrap_or("as the dial says; the change is left for review");
         let line = format!("{}: {mode} ({why})", names(&can));
-        lines.push(if goal.mode == Mode::Commit { doubtful("gate", line, None) } else { good("gate", line) });
+        lines.push(if goal.mode == Mode::Commit {
+            doubtful("gate", line, None)
+        } else {
+            good("gate", line)
+        });
     }
     if !cannot.is_empty() {
         let line = format!("{}: never done, there is no verify_cmd for it", names(&cannot));
-        lines.push(doubtful("gate", line, Some("Write a verify_cmd that exits 0 only when the task is done.".into())));
+        lines.push(doubtful(
+            "gate",
+            line,
+            Some("Write a verify_cmd that exits 0 only when the task is done.".into()),
+        ));
     }
     lines
 }
 
-fn budget(goal: &Goal) -> Check {
+fn budget(goal: &Goal, path: &Path) -> Check {
     let limits = &goal.budget;
+    let used_up = look(path)
+        .ok()
+        .and_then(|seen| budget::breach(limits, &seen.state, SystemClock::new().now()));
+    if let Some(halt) = used_up {
+        let fix = Some(format!(
+            "Raise `budget.{}`: the next run would halt at once.",
+            halt.limit
+        ));
+        return doubtful("budget", halt.reason, fix);
+    }
     if limits.worker_runs_max.is_none() && limits.wall_max.is_none() && limits.usd_micros_max.is_none() {
         let fix = "Set `budget.max_worker_runs` or `budget.max_wall_seconds`.".to_owned();
-        return doubtful("budget", "nothing limits the number of worker runs, the time or the money", Some(fix));
+        return doubtful(
+            "budget",
+            "nothing limits the number of worker runs, the time or the money",
+            Some(fix),
+        );
     }
     let mut parts: Vec<String> = Vec::new();
     parts.extend(limits.worker_runs_max.map(|max| format!("{max} worker runs")));
     parts.extend(limits.wall_max.map(crate::when::span));
     parts.extend(limits.tokens_max.map(|max| format!("{max} tokens")));
-    parts.extend(limits.usd_micros_max.map(|max| format!("{}.{:02} USD", max / 1_000_000, max % 1_000_000 / 10_000)));
-    parts.extend(limits.output_bytes_max.map(|max| format!("{max} bytes of output")));
+    parts.extend(
+        limits
+            .usd_micros_max
+            .map(|max| format!("{}.{:02} USD", max / 1_000_000, max % 1_000_000 / 10_000)),
+    );
+    parts.extend(
+        limits
+            .output_bytes_max
+            .map(|max| format!("{max} bytes of output")),
+    );
     good("budget", format!("at most {}", parts.join(", ")))
 }
 

@@ -6,7 +6,10 @@ use unicode_normalization::UnicodeNormalization;
 
 /// Why a contract is not ratified, by the words of `spec/goal.md`; `None` for one that is.
 pub(crate) fn not_ratified(contract: &Contract, now: Timestamp) -> Option<&'static str> {
-    let names = (contract.proposed_by.as_deref().map(plain), contract.ratified_by.as_deref().map(plain));
+    let names = (
+        contract.proposed_by.as_deref().map(plain),
+        contract.ratified_by.as_deref().map(plain),
+    );
     match names {
         _ if contract.revoked => Some("it was revoked"),
         (None, _) => Some("`proposed_by` is missing"),
@@ -21,7 +24,9 @@ pub(crate) fn not_ratified(contract: &Contract, now: Timestamp) -> Option<&'stat
 /// A name without what does not tell people apart: Unicode NFKC, case folded, white space and invisible characters out.
 fn plain(name: &str) -> String {
     let folded = name.nfkc().collect::<String>().to_uppercase().to_lowercase();
-    let shown = folded.chars().filter(|c| !c.is_whitespace() && crate::escape::line(&c.to_string()) == c.to_string());
+    let shown = folded
+        .chars()
+        .filter(|c| !c.is_whitespace() && crate::escape::line(&c.to_string()) == c.to_string());
     shown.nfkc().collect()
 }
 
@@ -31,7 +36,14 @@ mod tests {
 
     fn check(proposed: Option<&str>, ratified: Option<&str>) -> Option<&'static str> {
         let (proposed_by, ratified_by) = (proposed.map(str::to_owned), ratified.map(str::to_owned));
-        not_ratified(&Contract { proposed_by, ratified_by, ..Contract::default() }, Timestamp::from_millis(1000))
+        not_ratified(
+            &Contract {
+                proposed_by,
+                ratified_by,
+                ..Contract::default()
+            },
+            Timestamp::from_millis(1000),
+        )
     }
 
     #[test]
@@ -39,11 +51,21 @@ mod tests {
         assert_eq!(check(Some("ann"), Some("bob")), None);
         assert_eq!(check(Some("ann"), None), Some("`ratified_by` is missing"));
         assert_eq!(check(None, Some("bob")), Some("`proposed_by` is missing"));
-        assert_eq!(check(Some(" \u{200b}"), Some("bob")), Some("a name in it is blank"));
+        assert_eq!(
+            check(Some(" \u{200b}"), Some("bob")),
+            Some("a name in it is blank")
+        );
         for same in ["ann", "Ann ", "a\u{200b}nn", "ＡＮＮ", "a nn"] {
-            assert_eq!(check(Some("ann"), Some(same)), Some("who proposed it has ratified it"), "{same}");
+            assert_eq!(
+                check(Some("ann"), Some(same)),
+                Some("who proposed it has ratified it"),
+                "{same}"
+            );
         }
-        assert_eq!(check(Some("Straße"), Some("STRASSE")), Some("who proposed it has ratified it"));
+        assert_eq!(
+            check(Some("Straße"), Some("STRASSE")),
+            Some("who proposed it has ratified it")
+        );
     }
 
     #[test]
@@ -55,8 +77,17 @@ mod tests {
             ..Contract::default()
         };
         assert_eq!(not_ratified(&names, Timestamp::from_millis(999)), None);
-        assert_eq!(not_ratified(&names, Timestamp::from_millis(1000)), Some("it has expired"));
-        let revoked = Contract { revoked: true, ..names };
-        assert_eq!(not_ratified(&revoked, Timestamp::from_millis(0)), Some("it was revoked"));
+        assert_eq!(
+            not_ratified(&names, Timestamp::from_millis(1000)),
+            Some("it has expired")
+        );
+        let revoked = Contract {
+            revoked: true,
+            ..names
+        };
+        assert_eq!(
+            not_ratified(&revoked, Timestamp::from_millis(0)),
+            Some("it was revoked")
+        );
     }
 }

@@ -27,12 +27,22 @@ pub(crate) fn demo(args: &DemoArgs, me: &Me, out: &Out) -> Result<Exit, Failure>
     introduce(&site, out);
     let summed = drive(&site.goal, Until::Finished, out)?;
     if matches!(summed.exit, Exit::Interrupted | Exit::Terminated) {
-        out.json(&summary(summed.exit, json!({"path": site.goal.to_string_lossy()})));
-        out.hint(&format!("everything is saved; go on with `{}`", me.on("run", &site.goal)));
+        out.json(&summary(
+            summed.exit,
+            json!({"path": site.goal.to_string_lossy()}),
+        ));
+        out.hint(&format!(
+            "everything is saved; go on with `{}`",
+            me.on("run", &site.goal)
+        ));
         return Ok(summed.exit);
     }
     let differences = differences(&site, summed.exit, out)?;
-    let exit = if differences.is_empty() { Exit::Done } else { Exit::Failed };
+    let exit = if differences.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    };
     let removed = args.remove && exit == Exit::Done && std::fs::remove_dir_all(&site.folder).is_ok();
     conclude(&site, &differences, removed, me, out);
     let path = site.goal.to_string_lossy();
@@ -42,9 +52,15 @@ pub(crate) fn demo(args: &DemoArgs, me: &Me, out: &Out) -> Result<Exit, Failure>
 }
 
 fn introduce(site: &Site, out: &Out) {
-    out.say(paint(style::STRONG, "A small calculator with failing tests, four tasks, and a stand-in for a coding agent"));
+    out.say(paint(
+        style::STRONG,
+        "A small calculator with failing tests, four tasks, and a stand-in for a coding agent",
+    ));
     out.say("(a script that puts prepared edits in place; nothing leaves this machine).");
-    out.say(format!("It all lies in {}\n", escape::line(&site.folder.to_string_lossy())));
+    out.say(format!(
+        "It all lies in {}\n",
+        escape::line(&site.folder.to_string_lossy())
+    ));
 }
 
 /// What did not go as planned, in a line each.
@@ -53,11 +69,20 @@ fn differences(site: &Site, exit: Exit, out: &Out) -> Result<Vec<String>, Failur
     let seen = look(&site.goal)?;
     let mut differences = plan::compare(&seen, exit);
     out.say(paint(style::STRONG, "What happened"));
-    plan::TASKS.iter().for_each(|planned| out.say(format!("  {:<8} {}", planned.id, planned.story)));
+    plan::TASKS
+        .iter()
+        .for_each(|planned| out.say(format!("  {:<8} {}", planned.id, planned.story)));
     out.say("");
-    for (what, holds) in [(log::LOG_HOLDS, proof::verify_log(&site.goal)), (log::REPLAY_HOLDS, proof::replay(&site.goal))] {
+    for (what, holds) in [
+        (log::LOG_HOLDS, proof::verify_log(&site.goal)),
+        (log::REPLAY_HOLDS, proof::replay(&site.goal)),
+    ] {
         match holds {
-            Ok(found) if found.records > 0 => out.say(format!("{}  {}", paint(style::GOOD, "ok"), log::holds(what, &found))),
+            Ok(found) if found.records > 0 => out.say(format!(
+                "{}  {}",
+                paint(style::GOOD, "ok"),
+                log::holds(what, &found)
+            )),
             Ok(_) => differences.push("the log has no record".into()),
             Err(error) => differences.push(format!("not true that {what}: {error}")),
         }
@@ -68,8 +93,13 @@ fn differences(site: &Site, exit: Exit, out: &Out) -> Result<Vec<String>, Failur
 fn conclude(site: &Site, differences: &[String], removed: bool, me: &Me, out: &Out) {
     if !differences.is_empty() {
         out.say(format!("\n{}", paint(style::BAD, "It did not go as planned:")));
-        differences.iter().for_each(|line| out.say(format!("  {}", escape::cut(line, 300))));
-        out.say(format!("Everything is kept in {}", escape::line(&site.folder.to_string_lossy())));
+        differences
+            .iter()
+            .for_each(|line| out.say(format!("  {}", escape::cut(line, 300))));
+        out.say(format!(
+            "Everything is kept in {}",
+            escape::line(&site.folder.to_string_lossy())
+        ));
         return;
     }
     out.say(format!("\n{}", paint(style::GOOD, "It went as planned.")));
@@ -90,9 +120,18 @@ fn proposals(site: &Site, me: &Me) -> Vec<(String, &'static str)> {
     let feedback = quoted(&evidence.join("divide").to_string_lossy());
     vec![
         (me.on("status", goal), "where each task stands, and what to type"),
-        (me.on("log show", goal), "what was recorded, each line bound to the one before it"),
-        (format!("git -C {repo} diff"), "the change that was left for review"),
-        (format!("ls {feedback}"), "what worker and verifier wrote, and what the second attempt was told"),
+        (
+            me.on("log show", goal),
+            "what was recorded, each line bound to the one before it",
+        ),
+        (
+            format!("git -C {repo} diff"),
+            "the change that was left for review",
+        ),
+        (
+            format!("ls {feedback}"),
+            "what worker and verifier wrote, and what the second attempt was told",
+        ),
         (
             format!("{} && {}", me.on("retry root", goal), me.on("run", goal)),
             "put the impossible task back and run; kill -9 it at any moment, type the second half again",

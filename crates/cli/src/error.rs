@@ -63,14 +63,20 @@ impl Failure {
     /// For an operation on a path.
     pub(crate) fn io(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { operation, path, source }
+        move |source| Self::Io {
+            operation,
+            path,
+            source,
+        }
     }
 
     fn next_step(&self) -> Option<String> {
         match self {
             Self::Driver(error) | Self::DoesNotHold(error) => error.next_step(),
             Self::Usage { help, .. } | Self::Outside { help, .. } => Some(help.clone()),
-            Self::Io { .. } => Some("Check the path, its rights and the space on its disk, then start again.".into()),
+            Self::Io { .. } => {
+                Some("Check the path, its rights and the space on its disk, then start again.".into())
+            }
         }
     }
 
@@ -84,7 +90,9 @@ impl Failure {
 
     fn line(&self) -> Option<u64> {
         match self {
-            Self::Driver(DriverError::Store(error)) | Self::DoesNotHold(DriverError::Store(error)) => line_of(error),
+            Self::Driver(DriverError::Store(error)) | Self::DoesNotHold(DriverError::Store(error)) => {
+                line_of(error)
+            }
             _ => None,
         }
     }
@@ -103,7 +111,11 @@ pub(crate) fn tell(failure: &Failure, out: &Out) -> Exit {
 }
 
 fn text(failure: &Failure) -> String {
-    let mut text = format!("{} {}\n", paint(style::BAD, "error:"), escape::line(&failure.to_string()));
+    let mut text = format!(
+        "{} {}\n",
+        paint(style::BAD, "error:"),
+        escape::line(&failure.to_string())
+    );
     if let Some(step) = failure.next_step() {
         text += &next(&step);
     }
@@ -129,10 +141,13 @@ fn json(failure: &Failure) -> Value {
 }
 
 fn goal_json(error: &GoalError) -> Value {
-    let problems: Vec<Value> = error.problems().map(|problem| {
-        json!({"key": problem.path(), "line": problem.line(), "column": problem.column(),
+    let problems: Vec<Value> = error
+        .problems()
+        .map(|problem| {
+            json!({"key": problem.path(), "line": problem.line(), "column": problem.column(),
                "message": problem.message(), "help": problem.help()})
-    }).collect();
+        })
+        .collect();
     let exit = Exit::BadGoal;
     json!({
         "type": "error",
@@ -152,9 +167,9 @@ fn goal_json(error: &GoalError) -> Value {
 
 fn path_of(error: &DriverError) -> Option<&Path> {
     match error {
-        DriverError::ReadGoal { path, .. } | DriverError::Refused { path, .. } | DriverError::Io { path, .. } => {
-            Some(path)
-        }
+        DriverError::ReadGoal { path, .. }
+        | DriverError::Refused { path, .. }
+        | DriverError::Io { path, .. } => Some(path),
         DriverError::Store(
             StoreError::Io { path, .. }
             | StoreError::Append { path, .. }
@@ -203,10 +218,30 @@ mod tests {
     #[test]
     fn every_error_names_its_path_and_the_next_step() {
         let no_file = || io::Error::from_raw_os_error(2);
-        check("error_no_goal", &DriverError::ReadGoal { path: "goal.json".into(), source: no_file() }.into());
-        check("error_io", &Failure::Io { operation: "write", path: "/x/\u{1b}[2Jgoal.json".into(), source: no_file() });
+        check(
+            "error_no_goal",
+            &DriverError::ReadGoal {
+                path: "goal.json".into(),
+                source: no_file(),
+            }
+            .into(),
+        );
+        check(
+            "error_io",
+            &Failure::Io {
+                operation: "write",
+                path: "/x/\u{1b}[2Jgoal.json".into(),
+                source: no_file(),
+            },
+        );
         let help = "Type `machine-driver --help`.".to_owned();
-        check("error_usage", &Failure::Usage { what: "there is no task `t9`".into(), help });
+        check(
+            "error_usage",
+            &Failure::Usage {
+                what: "there is no task `t9`".into(),
+                help,
+            },
+        );
         let broken = StoreError::Cut {
             path: "/x/driver-log.jsonl".into(),
             line: 4,
@@ -216,7 +251,10 @@ mod tests {
             },
         };
         check("error_does_not_hold", &Failure::DoesNotHold(broken.into()));
-        let locked = StoreError::Locked { path: "/x/driver-log.jsonl".into(), holder: Some(7) };
+        let locked = StoreError::Locked {
+            path: "/x/driver-log.jsonl".into(),
+            holder: Some(7),
+        };
         check("error_locked", &Failure::Driver(locked.into()));
     }
 }

@@ -53,12 +53,22 @@ mod tests {
 
     #[test]
     fn nothing_that_a_terminal_acts_on_gets_through() {
-        for code in (0..=0x10_ffff_u32).filter_map(char::from_u32).filter(|c| is_dangerous(*c)) {
+        for code in (0..=0x10_ffff_u32)
+            .filter_map(char::from_u32)
+            .filter(|c| is_dangerous(*c))
+        {
             let shown = line(&code.to_string());
-            assert!(shown.starts_with('\\') && !shown.contains(code), "{:x}", u32::from(code));
+            assert!(
+                shown.starts_with('\\') && !shown.contains(code),
+                "{:x}",
+                u32::from(code)
+            );
         }
         assert_eq!(line("\u{1b}[31mred\u{9b}0m\u{7}"), "\\e[31mred\\u{9b}0m\\u{7}");
-        assert_eq!(line("a\u{202e}b\u{2066}c\u{200b}d\u{e0041}"), "a\\u{202e}b\\u{2066}c\\u{200b}d\\u{e0041}");
+        assert_eq!(
+            line("a\u{202e}b\u{2066}c\u{200b}d\u{e0041}"),
+            "a\\u{202e}b\\u{2066}c\\u{200b}d\\u{e0041}"
+        );
         assert_eq!(line("one\ntwo\r\tthree"), "one\\ntwo\\r\\tthree");
     }
 

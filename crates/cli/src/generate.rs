@@ -14,8 +14,7 @@ use crate::out::Out;
 
 /// `schema`
 pub(crate) fn schema(out: &Out) -> Result<Exit, Failure> {
-    let schema = goal::schema();
-    out.raw(&format!("{:#}\n", serde_json::Value::from(schema)));
+    out.raw(&format!("{}\n", goal::schema().trim_end()));
     Ok(Exit::Done)
 }
 
@@ -31,7 +30,9 @@ pub(crate) fn completions(shell: Shell, out: &Out) -> Result<Exit, Failure> {
 pub(crate) fn man(dir: Option<&Path>, out: &Out) -> Result<Exit, Failure> {
     let Some(dir) = dir else {
         let mut page = Vec::new();
-        Man::new(Cli::command()).render(&mut page).map_err(Failure::io("render", "the manual page"))?;
+        Man::new(Cli::command())
+            .render(&mut page)
+            .map_err(Failure::io("render", "the manual page"))?;
         out.raw(&String::from_utf8_lossy(&page));
         return Ok(Exit::Done);
     };
@@ -39,4 +40,44 @@ pub(crate) fn man(dir: Option<&Path>, out: &Out) -> Result<Exit, Failure> {
     clap_mangen::generate_to(Cli::command(), dir).map_err(Failure::io("write manual pages to", dir))?;
     out.note(format!("wrote the manual pages to {}", dir.display()));
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::out::captured::capture;
+
+    #[test]
+    fn the_schema_is_printed_as_it_is() {
+        let (result, text, _) = capture(false, false, schema);
+        assert_eq!(result.ok(), Some(Exit::Done));
+        let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(schema["title"], "goal.json");
+    }
+
+    #[test]
+    fn every_shell_and_every_command_is_served() {
+        for shell in [
+            Shell::Bash,
+            Shell::Zsh,
+            Shell::Fish,
+            Shell::Elvish,
+            Shell::PowerShell,
+        ] {
+            let (_, text, _) = capture(false, false, |out| completions(shell, out));
+            assert!(
+                text.contains("machine-driver") && text.contains("verify"),
+                "{shell}"
+            );
+        }
+        let (_, page, _) = capture(false, false, |out| man(None, out));
+        assert!(
+            page.contains(".TH machine-driver 1") && page.contains("130"),
+            "{page}"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let (result, ..) = capture(false, false, |out| man(Some(&folder.path().join("man1")), out));
+        assert_eq!(result.ok(), Some(Exit::Done));
+        assert!(folder.path().join("man1/machine-driver-log-query.1").is_file());
+    }
 }

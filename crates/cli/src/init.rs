@@ -26,7 +26,10 @@ const WALL_SECONDS: u64 = 8 * 3600;
 
 /// `init`
 pub(crate) fn init(args: &InitArgs, me: &Me, out: &Out) -> Result<Exit, Failure> {
-    let repo = args.repo.canonicalize().map_err(Failure::io("find", &args.repo))?;
+    let repo = args
+        .repo
+        .canonicalize()
+        .map_err(Failure::io("find", &args.repo))?;
     let (worker, verify) = (worker(args)?, verifier(args, &repo));
     let tasks = tasks(args, verify.as_ref())?;
     let goal = goal(args, &repo, &worker.command, verify.as_ref(), &tasks);
@@ -42,15 +45,29 @@ pub(crate) fn init(args: &InitArgs, me: &Me, out: &Out) -> Result<Exit, Failure>
 
 fn tell(args: &InitArgs, worker: &Found, verify: Option<&Found>, me: &Me, out: &Out) {
     out.say(format!("wrote {}", escape::line(&args.out.to_string_lossy())));
-    out.say(format!("  worker_cmd  {}  ({})", escape::line(&worker.command), worker.why));
+    out.say(format!(
+        "  worker_cmd  {}  ({})",
+        escape::line(&worker.command),
+        worker.why
+    ));
     match verify {
-        Some(found) => out.say(format!("  verify_cmd  {}  ({})", escape::line(&found.command), found.why)),
-        None => out.warn("no tests were found, so there is no verify_cmd and nothing can pass; give one with --verify CMD"),
+        Some(found) => out.say(format!(
+            "  verify_cmd  {}  ({})",
+            escape::line(&found.command),
+            found.why
+        )),
+        None => out.warn(
+            "no tests were found, so there is no verify_cmd and nothing can pass; give one with --verify CMD",
+        ),
     }
     if args.tasks.is_empty() {
         out.note("  no --task was given, so the one task is to make the tests pass; add yours, small ones, each provable");
     }
-    out.hint(&format!("`{}`, then `{}`", me.on("check", &args.out), me.on("run", &args.out)));
+    out.hint(&format!(
+        "`{}`, then `{}`",
+        me.on("check", &args.out),
+        me.on("run", &args.out)
+    ));
 }
 
 fn worker(args: &InitArgs) -> Result<Found, Failure> {
@@ -59,7 +76,10 @@ fn worker(args: &InitArgs) -> Result<Found, Failure> {
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     agent(&path).ok_or_else(|| Failure::Usage {
-        what: format!("no coding agent was found on PATH (looked for {})", detect::names()),
+        what: format!(
+            "no coding agent was found on PATH (looked for {})",
+            detect::names()
+        ),
         help: "Install one, or say what does a task, for example --worker 'my-agent \"{task}\"'.".into(),
     })
 }
@@ -71,7 +91,10 @@ fn verifier(args: &InitArgs, repo: &Path) -> Option<Found> {
 fn tasks(args: &InitArgs, verify: Option<&Found>) -> Result<Vec<String>, Failure> {
     match verify {
         _ if !args.tasks.is_empty() => Ok(args.tasks.clone()),
-        Some(found) => Ok(vec![format!("Make the tests of this repository pass: {}", found.command)]),
+        Some(found) => Ok(vec![format!(
+            "Make the tests of this repository pass: {}",
+            found.command
+        )]),
         None => Err(Failure::Usage {
             what: "there is nothing to do: no --task was given, and no tests were found".into(),
             help: "Say what is to be done with --task TEXT, and what proves it with --verify CMD.".into(),
@@ -79,17 +102,15 @@ fn tasks(args: &InitArgs, verify: Option<&Found>) -> Result<Vec<String>, Failure
     }
 }
 
-fn goal(
-    args: &InitArgs,
-    repo: &Path,
-    worker: &str,
-    verify: Option<&Found>,
-    tasks: &[String],
-) -> Value {
+fn goal(args: &InitArgs, repo: &Path, worker: &str, verify: Option<&Found>, tasks: &[String]) -> Value {
     let folder_name = repo.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = args.name.clone().or(folder_name).unwrap_or_else(|| "goal".into());
     let runs = args.max_worker_runs.unwrap_or(3 * tasks.len() as u64 + 3);
-    let mode = if args.mode == ModeWord::Commit { "commit" } else { "propose" };
+    let mode = if args.mode == ModeWord::Commit {
+        "commit"
+    } else {
+        "propose"
+    };
     let mut goal = Map::new();
     goal.insert("goal".into(), name.into());
     // In full: a relative path would be refused from another folder, where the original driver meant that folder's.
@@ -102,7 +123,10 @@ fn goal(
     goal.insert("max_attempts".into(), 3.into());
     goal.insert("worker_timeout_seconds".into(), WORKER_SECONDS.into());
     goal.insert("verify_timeout_seconds".into(), VERIFY_SECONDS.into());
-    goal.insert("budget".into(), json!({"max_worker_runs": runs, "max_wall_seconds": WALL_SECONDS}));
+    goal.insert(
+        "budget".into(),
+        json!({"max_worker_runs": runs, "max_wall_seconds": WALL_SECONDS}),
+    );
     let task = |(index, text): (usize, &String)| json!({"id": format!("t{}", index + 1), "goal": text});
     goal.insert("tasks".into(), tasks.iter().enumerate().map(task).collect());
     goal.into()
@@ -123,7 +147,9 @@ fn write(path: &Path, force: bool, text: &str) -> Result<(), Failure> {
         }
         opened => opened.map_err(Failure::io("write", path))?,
     };
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(Failure::io("write", path))
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(Failure::io("write", path))
 }
 
 /// Whether a folder has a file.

@@ -145,14 +145,19 @@ fn report(found: &Opened, what: &str, goal: &Path, out: &Out) {
 /// `WHAT: 31 records, head 0123…`
 pub(crate) fn holds(what: &str, found: &Opened) -> String {
     let records = counted(usize::try_from(found.records).unwrap_or(usize::MAX), "record");
-    let head = found.head.map_or_else(|| "none".to_owned(), |head| head.hash.to_string());
+    let head = found
+        .head
+        .map_or_else(|| "none".to_owned(), |head| head.hash.to_string());
     format!("{what}: {records}, head {head}")
 }
 
 /// `log restart`
 pub(crate) fn restart(goal: &Path, me: &Me, out: &Out) -> Result<Exit, Failure> {
     let kept = operator::restart_log(goal, SystemClock::new())?;
-    out.say(format!("the log is kept as {}; a new one begins with the progress in goal.json", kept.name));
+    out.say(format!(
+        "the log is kept as {}; a new one begins with the progress in goal.json",
+        kept.name
+    ));
     out.say(format!("sha256 {}", kept.sha256));
     let step = me.on("run", goal);
     out.json(&summary(
@@ -165,7 +170,11 @@ pub(crate) fn restart(goal: &Path, me: &Me, out: &Out) -> Result<Exit, Failure> 
 
 /// A log that does not hold is one thing, one that cannot be read another.
 fn held(error: DriverError) -> Failure {
-    if proof::does_not_hold(&error) { Failure::DoesNotHold(error) } else { error.into() }
+    if proof::does_not_hold(&error) {
+        Failure::DoesNotHold(error)
+    } else {
+        error.into()
+    }
 }
 
 /// The log of a goal file that is there. The goal itself need not be acceptable to look at its past.
@@ -179,10 +188,12 @@ fn log_of(goal: &Path) -> Result<std::path::PathBuf, Failure> {
 
 fn no_log(error: StoreError, goal: &Path) -> Failure {
     match error {
-        StoreError::Io { path, source, .. } if source.kind() == std::io::ErrorKind::NotFound => Failure::Outside {
-            what: format!("there is no log yet at {}", path.display()),
-            help: format!("Start with `machine-driver run {}`.", goal.display()),
-        },
+        StoreError::Io { path, source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            Failure::Outside {
+                what: format!("there is no log yet at {}", path.display()),
+                help: format!("Start with `machine-driver run {}`.", goal.display()),
+            }
+        }
         other => of_store(other),
     }
 }
@@ -201,7 +212,11 @@ fn unless_gone(found: Result<Opened, StoreError>) -> Result<Option<Opened>, Fail
 
 fn print(entry: &Entry<'_>, out: &Out) -> Result<(), BoxError> {
     out.raw(&text(entry, out));
-    if out.is_gone() { Err(Box::new(Gone)) } else { Ok(()) }
+    if out.is_gone() {
+        Err(Box::new(Gone))
+    } else {
+        Ok(())
+    }
 }
 
 /// A record with its line's bytes as they are for a program, in words for a person.
@@ -211,7 +226,10 @@ fn text(entry: &Entry<'_>, out: &Out) -> String {
     }
     // It was read as JSON, so it is UTF-8; what is valid inside one object is valid inside another.
     let raw = String::from_utf8_lossy(entry.bytes);
-    format!("{{\"type\":\"record\",\"line\":{},\"record\":{raw}}}\n", entry.line)
+    format!(
+        "{{\"type\":\"record\",\"line\":{},\"record\":{raw}}}\n",
+        entry.line
+    )
 }
 
 /// A record as JSON.

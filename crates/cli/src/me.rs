@@ -17,14 +17,20 @@ impl Me {
         let called = env::args_os().next().unwrap_or_default();
         let called = Path::new(&called);
         let plain = called.components().count() == 1 || is_on_path(called);
-        let program = if plain { NAME.to_owned() } else { quoted(&called.to_string_lossy()) };
+        let program = if plain {
+            NAME.to_owned()
+        } else {
+            quoted(&called.to_string_lossy())
+        };
         Self { program }
     }
 
     /// By its plain name.
     #[cfg(test)]
     pub(crate) fn plain() -> Self {
-        Self { program: NAME.to_owned() }
+        Self {
+            program: NAME.to_owned(),
+        }
     }
 
     /// `machine-driver WORDS` from any other folder.
@@ -37,14 +43,20 @@ impl Me {
     /// `machine-driver WORDS GOAL`; a goal.json in this folder need not be named.
     pub(crate) fn on(&self, words: &str, goal: &Path) -> String {
         let is_default = goal == Path::new("goal.json");
-        let goal = if is_default { String::new() } else { format!(" {}", quoted(&goal.to_string_lossy())) };
+        let goal = if is_default {
+            String::new()
+        } else {
+            format!(" {}", quoted(&goal.to_string_lossy()))
+        };
         format!("{} {words}{goal}", self.program)
     }
 }
 
 fn is_on_path(called: &Path) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path).map(|folder| folder.join(NAME)).find(|file| file.is_file());
+    let found = env::split_paths(&path)
+        .map(|folder| folder.join(NAME))
+        .find(|file| file.is_file());
     let same = |found: &Path| Some(found.canonicalize().ok()? == called.canonicalize().ok()?);
     found.and_then(|found| same(&found)).unwrap_or(false)
 }
@@ -66,8 +78,14 @@ mod tests {
     fn proposed_commands_can_be_pasted() {
         let me = Me::plain();
         assert_eq!(me.on("status", Path::new("goal.json")), "machine-driver status");
-        assert_eq!(me.on("retry t1", Path::new("a b/g.json")), "machine-driver retry t1 'a b/g.json'");
+        assert_eq!(
+            me.on("retry t1", Path::new("a b/g.json")),
+            "machine-driver retry t1 'a b/g.json'"
+        );
         assert_eq!(quoted("it's $(x)"), r"'it'\''s $(x)'");
-        assert_eq!((quoted(""), quoted("/tmp/x-1.json")), ("''".into(), "/tmp/x-1.json".into()));
+        assert_eq!(
+            (quoted(""), quoted("/tmp/x-1.json")),
+            ("''".into(), "/tmp/x-1.json".into())
+        );
     }
 }

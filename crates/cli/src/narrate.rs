@@ -4,7 +4,8 @@ use anstyle::Style;
 use machine_driver_governor::dial::{Granted, word};
 use machine_driver_state::control::Cut;
 use machine_driver_state::event::{
-    AttemptRef, Event, GoalEdited, Imported, Interrupted, Requeue, Tampering, VerifyFailed, WorkerClass, WorkerExited,
+    AttemptRef, Event, GoalEdited, Imported, Interrupted, Requeue, Tampering, VerifyFailed, WorkerClass,
+    WorkerExited,
 };
 use machine_driver_state::goal::{Goal, Mode, Task};
 use machine_driver_state::id::TaskId;
@@ -37,11 +38,26 @@ pub(crate) fn up(goal: &Goal, state: &State, granted: Granted) -> Vec<Line> {
     let mut so_far: Vec<String> = Vec::new();
     so_far.extend((done > 0).then(|| format!("{done} done")));
     so_far.extend((blocked > 0).then(|| format!("{blocked} blocked")));
-    let so_far = if so_far.is_empty() { String::new() } else { format!(" ({})", so_far.join(", ")) };
+    let so_far = if so_far.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", so_far.join(", "))
+    };
     let repo = goal.repo.to_string_lossy();
-    let first = format!("driver up: {}, {}{so_far}, repo {}", name(goal), counted(tasks, "task"), escape::line(&repo));
-    let why = granted.because.map(|why| format!(" (asked for {}: {why})", word(goal.mode))).unwrap_or_default();
-    vec![kept(style::STRONG, first), kept(Style::new(), format!("mode={}{why}", word(granted.mode)))]
+    let first = format!(
+        "driver up: {}, {}{so_far}, repo {}",
+        name(goal),
+        counted(tasks, "task"),
+        escape::line(&repo)
+    );
+    let why = granted
+        .because
+        .map(|why| format!(" (asked for {}: {why})", word(goal.mode)))
+        .unwrap_or_default();
+    vec![
+        kept(style::STRONG, first),
+        kept(Style::new(), format!("mode={}{why}", word(granted.mode))),
+    ]
 }
 
 /// What a record says; nothing for those that another one's line tells.
@@ -51,12 +67,19 @@ pub(crate) fn lines(record: &Record, goal: &Goal, state: &State) -> Vec<Line> {
         Event::WorkerExited(attempt, exited) => vec![worker_exited(&attempt.task, exited)],
         Event::VerifyFailed(attempt, failed) => verify_failed(attempt, failed, goal, state),
         Event::VerifyUnavailable(attempt, cannot) => {
-            let text = format!("verify could not run ({}): {}", counted(cannot.tries as usize, "try"), said(&cannot.reason));
+            let text = format!(
+                "verify could not run ({}): {}",
+                counted(cannot.tries as usize, "try"),
+                said(&cannot.reason)
+            );
             vec![of(&attempt.task, style::WARN, &text)]
         }
         Event::Requeue(attempt, again) => requeue(record, attempt, again).into_iter().collect(),
         Event::Quarantine(attempt, given_up) => {
-            vec![kept(style::BAD, format!("QUARANTINED {}: {}", attempt.task, said(&given_up.reason)))]
+            vec![kept(
+                style::BAD,
+                format!("QUARANTINED {}: {}", attempt.task, said(&given_up.reason)),
+            )]
         }
         Event::Proposed(attempt, _) => {
             let repo = goal.repo.to_string_lossy();
@@ -77,14 +100,19 @@ pub(crate) fn lines(record: &Record, goal: &Goal, state: &State) -> Vec<Line> {
 pub(crate) fn under_way(record: &Record) -> Option<String> {
     match &record.event {
         Event::Dispatch(attempt, _) => Some(format!("{} attempt {}: worker", attempt.task, attempt.attempt)),
-        Event::WorkerExited(attempt, _) => Some(format!("{} attempt {}: verify", attempt.task, attempt.attempt)),
+        Event::WorkerExited(attempt, _) => {
+            Some(format!("{} attempt {}: verify", attempt.task, attempt.attempt))
+        }
         _ => None,
     }
 }
 
 /// Whether what was under way is over with this record.
 pub(crate) const fn is_over(record: &Record) -> bool {
-    !matches!(&record.event, Event::Dispatch(..) | Event::WorkerStarted(..) | Event::WorkerExited(..))
+    !matches!(
+        &record.event,
+        Event::Dispatch(..) | Event::WorkerStarted(..) | Event::WorkerExited(..)
+    )
 }
 
 fn dispatch(attempt: &AttemptRef, goal: &Goal, state: &State) -> Line {
@@ -92,14 +120,28 @@ fn dispatch(attempt: &AttemptRef, goal: &Goal, state: &State) -> Line {
     let this = state.task(&attempt.task).map_or(0, |known| known.failed) + 1;
     let max = max_attempts(goal, task);
     let number = attempt.attempt;
-    let which = if number == this { format!("{number} of {max}") } else { format!("{number} (try {this} of {max})") };
-    let text = task.filter(|_| number == 1).map(|task| format!(": {}", escape::cut(&task.goal, TEXT_CHARS)));
-    of(&attempt.task, Style::new(), &format!("attempt {which}: working{}", text.unwrap_or_default()))
+    let which = if number == this {
+        format!("{number} of {max}")
+    } else {
+        format!("{number} (try {this} of {max})")
+    };
+    let text = task
+        .filter(|_| number == 1)
+        .map(|task| format!(": {}", escape::cut(&task.goal, TEXT_CHARS)));
+    of(
+        &attempt.task,
+        Style::new(),
+        &format!("attempt {which}: working{}", text.unwrap_or_default()),
+    )
 }
 
 fn worker_exited(task: &TaskId, exited: &WorkerExited) -> Line {
     let after = when::millis(exited.wall_ms);
-    let detail = exited.detail.as_deref().map(|detail| format!(": {}", said(detail))).unwrap_or_default();
+    let detail = exited
+        .detail
+        .as_deref()
+        .map(|detail| format!(": {}", said(detail)))
+        .unwrap_or_default();
     let how = match (exited.exit, exited.signal) {
         (Some(code), _) => format!("exit {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
@@ -107,14 +149,22 @@ fn worker_exited(task: &TaskId, exited: &WorkerExited) -> Line {
     };
     let (style, text) = match exited.class {
         WorkerClass::Ok => (Style::new(), format!("worker ended after {after}, verifying")),
-        WorkerClass::Error => (style::WARN, format!("worker failed ({how}) after {after}, verifying what it left{detail}")),
-        WorkerClass::RateLimited => (style::WARN, format!("worker asks to come back later ({how}){detail}")),
-        WorkerClass::Timeout => {
-            (style::WARN, format!("worker stopped at its time limit after {after}, verifying what it left{detail}"))
-        }
-        WorkerClass::Killed => {
-            (style::WARN, format!("worker was killed ({how}) after {after}, verifying what it left{detail}"))
-        }
+        WorkerClass::Error => (
+            style::WARN,
+            format!("worker failed ({how}) after {after}, verifying what it left{detail}"),
+        ),
+        WorkerClass::RateLimited => (
+            style::WARN,
+            format!("worker asks to come back later ({how}){detail}"),
+        ),
+        WorkerClass::Timeout => (
+            style::WARN,
+            format!("worker stopped at its time limit after {after}, verifying what it left{detail}"),
+        ),
+        WorkerClass::Killed => (
+            style::WARN,
+            format!("worker was killed ({how}) after {after}, verifying what it left{detail}"),
+        ),
         WorkerClass::CouldNotStart => (style::BAD, format!("worker could not start{detail}")),
     };
     of(task, style, &text)
@@ -123,17 +173,33 @@ fn worker_exited(task: &TaskId, exited: &WorkerExited) -> Line {
 fn verify_failed(attempt: &AttemptRef, failed: &VerifyFailed, goal: &Goal, state: &State) -> Vec<Line> {
     let so_far = state.task(&attempt.task).map_or(0, |known| known.failed);
     let again = so_far < max_attempts(goal, task_of(goal, &attempt.task));
-    let text = format!("verify failed ({}){}", said(&failed.reason), if again { ", trying again" } else { "" });
-    let shown: Vec<&str> = failed.tail.lines().filter(|line| !line.trim().is_empty()).collect();
+    let text = format!(
+        "verify failed ({}){}",
+        said(&failed.reason),
+        if again { ", trying again" } else { "" }
+    );
+    let shown: Vec<&str> = failed
+        .tail
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     let tail = shown.iter().skip(shown.len().saturating_sub(TAIL_LINES));
-    let tail = tail.map(|line| Line { style: style::FAINT, ..plain(format!("      | {}", escape::cut(line, TAIL_CHARS))) });
-    std::iter::once(of(&attempt.task, style::WARN, &text)).chain(tail).collect()
+    let tail = tail.map(|line| Line {
+        style: style::FAINT,
+        ..plain(format!("      | {}", escape::cut(line, TAIL_CHARS)))
+    });
+    std::iter::once(of(&attempt.task, style::WARN, &text))
+        .chain(tail)
+        .collect()
 }
 
 /// A failed verify has said so already; the others say how long it waits.
 fn requeue(record: &Record, attempt: &AttemptRef, again: &Requeue) -> Option<Line> {
     let wait = when::span(again.not_before?.since(record.at));
-    let text = format!("{}; tries again in {wait}, and this one does not count", said(&again.reason));
+    let text = format!(
+        "{}; tries again in {wait}, and this one does not count",
+        said(&again.reason)
+    );
     Some(of(&attempt.task, style::WARN, &text))
 }
 
@@ -150,7 +216,13 @@ fn interrupted(cut_off: &Interrupted) -> String {
 
 fn complete_line(done: u64, blocked: u64) -> Line {
     let style = if blocked == 0 { style::GOOD } else { style::WARN };
-    kept(style, format!("GOAL COMPLETE — {} tasks, {blocked} blocked/surfaced.", done + blocked))
+    kept(
+        style,
+        format!(
+            "GOAL COMPLETE — {} tasks, {blocked} blocked/surfaced.",
+            done + blocked
+        ),
+    )
 }
 
 fn imported_line(imported: &Imported) -> String {
@@ -158,8 +230,14 @@ fn imported_line(imported: &Imported) -> String {
         Some(kept) => format!(" (the older log is kept as {})", escape::line(kept)),
         None => String::new(),
     };
-    let runs = counted(usize::try_from(imported.worker_runs).unwrap_or(usize::MAX), "worker run");
-    format!("took over the progress in goal.json: {}, {runs}{from}", counted(imported.tasks.len(), "task"))
+    let runs = counted(
+        usize::try_from(imported.worker_runs).unwrap_or(usize::MAX),
+        "worker run",
+    );
+    format!(
+        "took over the progress in goal.json: {}, {runs}{from}",
+        counted(imported.tasks.len(), "task")
+    )
 }
 
 fn edited_line(edited: &GoalEdited) -> String {
@@ -167,12 +245,22 @@ fn edited_line(edited: &GoalEdited) -> String {
         return "goal.json was edited since the last run".into();
     }
     let ids: Vec<&str> = edited.retried.iter().map(TaskId::as_str).collect();
-    format!("goal.json was edited since the last run; put back: {}", ids.join(", "))
+    format!(
+        "goal.json was edited since the last run; put back: {}",
+        ids.join(", ")
+    )
 }
 
 fn tampering_line(tampering: &Tampering) -> String {
-    let kept = tampering.kept_as.as_deref().map(|kept| format!("; kept as {}, the driver's copy restored", escape::line(kept)));
-    format!("TAMPERING: {} while the driver ran{}", said(&tampering.what), kept.unwrap_or_default())
+    let kept = tampering
+        .kept_as
+        .as_deref()
+        .map(|kept| format!("; kept as {}, the driver's copy restored", escape::line(kept)));
+    format!(
+        "TAMPERING: {} while the driver ran{}",
+        said(&tampering.what),
+        kept.unwrap_or_default()
+    )
 }
 
 /// `1 task`, `2 tasks`, `2 tries`
@@ -197,22 +285,38 @@ fn task_of<'a>(goal: &'a Goal, id: &TaskId) -> Option<&'a Task> {
 }
 
 fn max_attempts(goal: &Goal, task: Option<&Task>) -> u32 {
-    task.and_then(|task| task.max_attempts).unwrap_or(goal.max_attempts)
+    task.and_then(|task| task.max_attempts)
+        .unwrap_or(goal.max_attempts)
 }
 
 fn of(task: &TaskId, style: Style, text: &str) -> Line {
-    Line { style, text: format!("{task}  {text}"), stays: false }
+    Line {
+        style,
+        text: format!("{task}  {text}"),
+        stays: false,
+    }
 }
 
 fn plain(text: String) -> Line {
-    Line { style: Style::new(), text, stays: false }
+    Line {
+        style: Style::new(),
+        text,
+        stays: false,
+    }
 }
 
 fn kept(style: Style, text: String) -> Line {
-    Line { style, text, stays: true }
+    Line {
+        style,
+        text,
+        stays: true,
+    }
 }
 
 /// Whether a commit was asked for.
 pub(crate) fn wants_commit(goal: &Goal) -> bool {
     goal.mode == Mode::Commit
 }
+
+#[cfg(test)]
+mod tests;

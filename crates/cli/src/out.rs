@@ -49,7 +49,17 @@ impl Out {
     ) -> Self {
         let (stdout, stderr) = (Mutex::new(stdout), Mutex::new(stderr));
         let (gone, bar) = (AtomicBool::new(false), Mutex::new(None));
-        Self { shared: Arc::new(Shared { json, quiet, stdout, stderr, gone, progress, bar }) }
+        Self {
+            shared: Arc::new(Shared {
+                json,
+                quiet,
+                stdout,
+                stderr,
+                gone,
+                progress,
+                bar,
+            }),
+        }
     }
 
     pub(crate) fn is_json(&self) -> bool {

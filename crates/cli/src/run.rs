@@ -39,7 +39,10 @@ pub(crate) fn drive(goal: &Path, until: Until, out: &Out) -> Result<Summary, Fai
     let stop = Stop::new();
     let switch = stop.clone();
     let _listening = signals::listen(out, move |cut| switch.ask(cut))?;
-    let teller = Teller { goal: goal.to_owned(), out: out.clone() };
+    let teller = Teller {
+        goal: goal.to_owned(),
+        out: out.clone(),
+    };
     let driver = Driver::builder(goal).guarded().stop(&stop).until(until);
     let driver = driver.on_notice(move |notice| teller.tell(notice)).build();
     let summed = driver.and_then(Driver::run);
@@ -58,7 +61,9 @@ impl Teller {
             Notice::Up { goal, state, granted } => {
                 self.say(narrate::up(goal, state, *granted));
                 self.out.json(&up_json(&self.goal, goal, state, *granted));
-                about_contract(goal).into_iter().for_each(|line| self.out.warn(line));
+                about_contract(goal)
+                    .into_iter()
+                    .for_each(|line| self.out.warn(line));
             }
             Notice::Recorded { record, goal, state } => {
                 if narrate::is_over(record) {
@@ -69,15 +74,23 @@ impl Teller {
                     self.out.busy(what);
                 }
                 if self.out.is_json() {
-                    let line: Option<Value> = record.line().ok().and_then(|line| serde_json::from_str(&line).ok());
+                    let line: Option<Value> = record
+                        .line()
+                        .ok()
+                        .and_then(|line| serde_json::from_str(&line).ok());
                     self.out.json(&json!({"type": "record", "record": line}));
                 }
             }
             Notice::Waiting { until, time } => {
                 if time.as_secs() >= 2 {
-                    self.out.busy(format!("waiting {} until {}", when::span(*time), when::moment(*until)));
+                    self.out.busy(format!(
+                        "waiting {} until {}",
+                        when::span(*time),
+                        when::moment(*until)
+                    ));
                 }
-                self.out.json(&json!({"type": "waiting", "until": until.to_string(), "ms": millis(*time)}));
+                self.out
+                    .json(&json!({"type": "waiting", "until": until.to_string(), "ms": millis(*time)}));
             }
             other => self.tell_of_the_past(other),
         }
@@ -107,7 +120,10 @@ impl Teller {
     }
 
     fn say(&self, lines: Vec<narrate::Line>) {
-        for line in lines.into_iter().filter(|line| line.stays || !self.out.is_quiet()) {
+        for line in lines
+            .into_iter()
+            .filter(|line| line.stays || !self.out.is_quiet())
+        {
             self.out.say(paint(line.style, line.text));
         }
     }
@@ -120,10 +136,17 @@ pub(crate) fn about_contract(goal: &Goal) -> Option<String> {
         None if narrate::wants_commit(goal) => "there is none",
         None => return None,
     };
-    Some(format!("the contract is not ratified ({why}): nothing may be committed, and changes are left for review"))
+    Some(format!(
+        "the contract is not ratified ({why}): nothing may be committed, and changes are left for review"
+    ))
 }
 
-fn up_json(path: &Path, goal: &Goal, state: &State, granted: machine_driver_governor::dial::Granted) -> Value {
+fn up_json(
+    path: &Path,
+    goal: &Goal,
+    state: &State,
+    granted: machine_driver_governor::dial::Granted,
+) -> Value {
     use machine_driver_governor::dial::word;
     json!({
         "type": "up",
@@ -140,9 +163,10 @@ fn up_json(path: &Path, goal: &Goal, state: &State, granted: machine_driver_gove
 }
 
 fn summary_fields(summed: &Summary, hints: &[String]) -> Value {
-    let halt = summed.budget_halt.as_ref().map(
-        |halt| json!({"limit": halt.limit, "used": halt.used, "max": halt.max, "reason": halt.reason}),
-    );
+    let halt = summed
+        .budget_halt
+        .as_ref()
+        .map(|halt| json!({"limit": halt.limit, "used": halt.used, "max": halt.max, "reason": halt.reason}));
     json!({
         "tasks": summed.tasks,
         "done": summed.done,
@@ -163,14 +187,24 @@ fn hints(path: &Path, summed: &Summary, me: &Me) -> Vec<String> {
         }
         Exit::BudgetHalt => {
             let limit = summed.budget_halt.as_ref().map_or("a limit", |halt| &halt.limit);
-            vec![format!("raise `budget.{}` in {}, then `{resume}`", limit, path.display())]
+            vec![format!(
+                "raise `budget.{}` in {}, then `{resume}`",
+                limit,
+                path.display()
+            )]
         }
         Exit::Blocked => vec![
             format!("see why with `{}`", me.on("status", path)),
-            format!("mend what is in the way, then `{}` and `{resume}`", me.on(&retry_words(path), path)),
+            format!(
+                "mend what is in the way, then `{}` and `{resume}`",
+                me.on(&retry_words(path), path)
+            ),
         ],
         Exit::Done if summed.remaining > 0 => {
-            vec![format!("{} to do; go on with `{resume}`", narrate::counted(summed.remaining, "task"))]
+            vec![format!(
+                "{} to do; go on with `{resume}`",
+                narrate::counted(summed.remaining, "task")
+            )]
         }
         _ => review(path).into_iter().collect(),
     }
@@ -178,7 +212,9 @@ fn hints(path: &Path, summed: &Summary, me: &Me) -> Vec<String> {
 
 /// `retry ID` for the task that the others wait for, or the first that is blocked.
 fn retry_words(path: &Path) -> String {
-    let first = machine_driver::look::look(path).ok().and_then(|look| first_blocked(look.file.goal(), &look.state));
+    let first = machine_driver::look::look(path)
+        .ok()
+        .and_then(|look| first_blocked(look.file.goal(), &look.state));
     first.map_or_else(|| "retry TASK".to_owned(), |id| retry_word(&id))
 }
 
@@ -189,12 +225,20 @@ pub(crate) fn first_blocked(goal: &Goal, state: &State) -> Option<TaskId> {
         let cause = state.task(id).and_then(|known| known.cause);
         cause == Some(machine_driver_state::event::Cause::After)
     };
-    goal.tasks.iter().map(|task| &task.id).find(|id| blocked(id) && !waits(id)).cloned()
+    goal.tasks
+        .iter()
+        .map(|task| &task.id)
+        .find(|id| blocked(id) && !waits(id))
+        .cloned()
 }
 
 /// `retry ID`, also for an id that looks like a flag.
 pub(crate) fn retry_word(id: &TaskId) -> String {
-    if id.as_str().starts_with('-') { format!("retry -- {id}") } else { format!("retry {id}") }
+    if id.as_str().starts_with('-') {
+        format!("retry -- {id}")
+    } else {
+        format!("retry {id}")
+    }
 }
 
 /// Where the finished work is to be looked at.

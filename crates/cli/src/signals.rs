@@ -28,7 +28,11 @@ fn attend(out: Out, stop: impl Fn(Cut) + Send + 'static) -> io::Result<Listening
     let listen = move || {
         let mut all = signals.forever();
         let Some(first) = all.next() else { return };
-        stop(if first == SIGINT { Cut::Sigint } else { Cut::Sigterm });
+        stop(if first == SIGINT {
+            Cut::Sigint
+        } else {
+            Cut::Sigterm
+        });
         out.note("stopping: ending what is under way, then saving; nothing is lost");
         for _ in all {
             out.note("already stopping: what is under way gets a few seconds to end, then it is killed");

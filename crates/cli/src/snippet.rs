@@ -27,7 +27,12 @@ pub(crate) fn goal_error(error: &GoalError) -> String {
     let mut text = String::new();
     for problem in error.problems() {
         let rendered = renderer.render(&[group(error, problem)]);
-        text.extend(rendered.lines().filter(|line| !is_continuation(line)).flat_map(|line| [line, "\n"]));
+        text.extend(
+            rendered
+                .lines()
+                .filter(|line| !is_continuation(line))
+                .flat_map(|line| [line, "\n"]),
+        );
         text.push('\n');
     }
     if error.uncounted() > 0 {
@@ -44,9 +49,18 @@ fn is_continuation(line: &str) -> bool {
 }
 
 fn group<'a>(error: &'a GoalError, problem: &'a Problem) -> Group<'a> {
-    let key = if problem.path().is_empty() { String::new() } else { format!("{}: ", problem.path()) };
+    let key = if problem.path().is_empty() {
+        String::new()
+    } else {
+        format!("{}: ", problem.path())
+    };
     let title = escape::line(&(key + problem.message()));
-    let path = format!("{}:{}:{}", escape::line(error.file()), problem.line(), problem.column());
+    let path = format!(
+        "{}:{}:{}",
+        escape::line(error.file()),
+        problem.line(),
+        problem.column()
+    );
     let group = Level::ERROR.primary_title(title).element(Origin::path(path));
     let help = problem.help().map(escape::line);
     let (label, below): (Option<String>, Option<String>) = match help {
@@ -57,7 +71,9 @@ fn group<'a>(error: &'a GoalError, problem: &'a Problem) -> Group<'a> {
         None => (group, label),
         Some(excerpt) => {
             let annotation = AnnotationKind::Primary.span(excerpt.span).label(label);
-            let snippet = Snippet::source(excerpt.text).line_start(problem.line()).fold(false);
+            let snippet = Snippet::source(excerpt.text)
+                .line_start(problem.line())
+                .fold(false);
             (group.element(snippet.annotation(annotation)), None)
         }
     };
@@ -77,7 +93,10 @@ fn excerpt(source: &str, span: Range<usize>) -> Option<Excerpt> {
     let start = span.start.min(source.len());
     let before = source.get(..start)?;
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    let line_end = source.get(start..)?.find('\n').map_or(source.len(), |at| start + at);
+    let line_end = source
+        .get(start..)?
+        .find('\n')
+        .map_or(source.len(), |at| start + at);
     if source.is_empty() {
         return None;
     }
@@ -102,7 +121,10 @@ fn excerpt(source: &str, span: Range<usize>) -> Option<Excerpt> {
 
 /// The last boundary of a character at or before `at`.
 fn boundary(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+    (0..=at.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -51,7 +51,9 @@ pub(crate) fn status(args: &StatusArgs, me: &Me, out: &Out) -> Result<Exit, Fail
         if !out.is_json() {
             out.raw(&table::text(&seen, &rows, now));
         }
-        let is_over = rows.iter().all(|row| matches!(row.status, Status::Done | Status::Blocked));
+        let is_over = rows
+            .iter()
+            .all(|row| matches!(row.status, Status::Done | Status::Blocked));
         if !args.watch || out.is_gone() || (is_over && seen.driver.is_none()) {
             out.hint(&next);
             out.json(&summary(Exit::Done, counts(&rows, &next)));
@@ -87,23 +89,39 @@ fn known_row(seen: &Look, task: &Task) -> Row {
         id: task.id.to_string(),
         status: state.status(&task.id),
         attempts: u64::from(known.attempts),
-        since: known.done.or(current.map(|current| current.dispatched_at)).or(known.started),
-        why: known.reason.or(is_cut_off.then(|| "cut off; the next run goes on with it".to_owned())),
+        since: known
+            .done
+            .or(current.map(|current| current.dispatched_at))
+            .or(known.started),
+        why: known
+            .reason
+            .or(is_cut_off.then(|| "cut off; the next run goes on with it".to_owned())),
     }
 }
 
 /// The one thing to type next.
 fn next_command(seen: &Look, rows: &[Row], path: &Path, me: &Me) -> String {
-    let open = rows.iter().any(|row| matches!(row.status, Status::Pending | Status::Running));
+    let open = rows
+        .iter()
+        .any(|row| matches!(row.status, Status::Pending | Status::Running));
     match seen.driver {
-        Some(_) => format!("a driver is at work; watch it with `{}`", me.on("status --watch", path)),
+        Some(_) => format!(
+            "a driver is at work; watch it with `{}`",
+            me.on("status --watch", path)
+        ),
         None if seen.state.run() == Run::Halted => {
             format!("raise the limit in `budget`, then `{}`", me.on("run", path))
         }
         None if open => format!("`{}`", me.on("run", path)),
         None => match first_blocked(seen.file.goal(), &seen.state) {
-            Some(id) => format!("mend what is in the way, then `{}`", me.on(&retry_word(&id), path)),
-            None => format!("all is done; add more with `{}`", me.on("task add --goal TEXT", path)),
+            Some(id) => format!(
+                "mend what is in the way, then `{}`",
+                me.on(&retry_word(&id), path)
+            ),
+            None => format!(
+                "all is done; add more with `{}`",
+                me.on("task add --goal TEXT", path)
+            ),
         },
     }
 }
@@ -122,10 +140,13 @@ fn counts(rows: &[Row], next: &str) -> Value {
 fn status_json(seen: &Look, rows: &[Row], path: &Path, next: &str, now: Timestamp) -> Value {
     let goal = seen.file.goal();
     let granted = dial::granted(goal);
-    let tasks: Vec<Value> = rows.iter().map(|row| {
-        json!({"id": row.id, "status": row.status, "attempts": row.attempts,
+    let tasks: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            json!({"id": row.id, "status": row.status, "attempts": row.attempts,
                "since": row.since.map(|at| at.to_string()), "why": row.why})
-    }).collect();
+        })
+        .collect();
     json!({
         "type": "status",
         "goal": goal.name,
@@ -166,12 +187,20 @@ fn used(seen: &Look, now: Timestamp) -> (u64, Duration) {
         return (claimed.runs, claimed.wall_used);
     }
     let spent = seen.state.spent();
-    let wall = if seen.driver.is_some() { budget::wall_at(&seen.state, now) } else { spent.wall };
+    let wall = if seen.driver.is_some() {
+        budget::wall_at(&seen.state, now)
+    } else {
+        spent.wall
+    };
     (spent.worker_runs, wall)
 }
 
 fn last_success(seen: &Look) -> Option<Timestamp> {
-    if seen.log { seen.state.last_success_at() } else { seen.file.progress().last_success_at }
+    if seen.log {
+        seen.state.last_success_at()
+    } else {
+        seen.file.progress().last_success_at
+    }
 }
 
 #[cfg(test)]

@@ -32,7 +32,12 @@ pub(crate) fn add(args: &TaskAddArgs, me: &Me, out: &Out) -> Result<Exit, Failur
     };
     let file = operator::add_task(path, &task(args, &id), SystemClock::new())?;
     out.say(format!("added {id}: {} tasks now", file.goal().tasks.len()));
-    done(path, me, out, json!({"task": id, "tasks": file.goal().tasks.len()}));
+    done(
+        path,
+        me,
+        out,
+        json!({"task": id, "tasks": file.goal().tasks.len()}),
+    );
     Ok(Exit::Done)
 }
 
@@ -67,6 +72,11 @@ fn task(args: &TaskAddArgs, id: &str) -> Value {
 /// The first of t1, t2, … behind the last that is taken.
 fn free_id(goal: &Goal) -> String {
     let number = |id: &TaskId| id.as_str().strip_prefix('t')?.parse::<u32>().ok();
-    let last = goal.tasks.iter().filter_map(|task| number(&task.id)).max().unwrap_or(0);
+    let last = goal
+        .tasks
+        .iter()
+        .filter_map(|task| number(&task.id))
+        .max()
+        .unwrap_or(0);
     format!("t{}", u64::from(last) + 1)
 }

@@ -4,12 +4,18 @@ use super::*;
 
 fn parse(words: &str) -> Result<Cli, clap::Error> {
     let words = words.split_whitespace().map(OsString::from);
-    Cli::try_parse_from(with_run(std::iter::once("machine-driver".into()).chain(words).collect()))
+    Cli::try_parse_from(with_run(
+        std::iter::once("machine-driver".into()).chain(words).collect(),
+    ))
 }
 
 fn run_of(words: &str) -> (RunArgs, bool) {
     match parse(words).unwrap() {
-        Cli { command: Command::Run(args), json, .. } => (args, json),
+        Cli {
+            command: Command::Run(args),
+            json,
+            ..
+        } => (args, json),
         other => panic!("{words}: {other:?}"),
     }
 }
@@ -47,7 +53,10 @@ fn the_goal_is_the_last_argument_of_every_command_that_works_on_one() {
         "log restart g.json",
         "replay g.json",
     ] {
-        let found = format!("{:?}", parse(words).unwrap_or_else(|error| panic!("{words}: {error}")));
+        let found = format!(
+            "{:?}",
+            parse(words).unwrap_or_else(|error| panic!("{words}: {error}"))
+        );
         assert!(found.contains("\"g.json\""), "{words}: {found}");
     }
 }
@@ -69,7 +78,10 @@ fn what_makes_no_sense_is_refused() {
     refused("log query --since yesterday", ErrorKind::ValueValidation);
     refused("completions tcsh", ErrorKind::InvalidValue);
     for later in LATER {
-        assert!(Cli::command().find_subcommand(later).is_none(), "{later} is here now");
+        assert!(
+            Cli::command().find_subcommand(later).is_none(),
+            "{later} is here now"
+        );
     }
 }
 
@@ -85,7 +97,17 @@ fn help_is_as_people_read_it() {
     let mut text = Cli::command().render_long_help().to_string();
     let mut command = Cli::command();
     command.build();
-    for name in ["run", "init", "check", "status", "retry", "task add", "log show", "log query", "demo"] {
+    for name in [
+        "run",
+        "init",
+        "check",
+        "status",
+        "retry",
+        "task add",
+        "log show",
+        "log query",
+        "demo",
+    ] {
         let mut found = &mut command;
         for word in name.split(' ') {
             found = found.find_subcommand_mut(word).unwrap();

@@ -22,7 +22,11 @@ pub(super) fn check(file: &GoalFile, paths: &Paths, out: &Out) -> Result<Option<
     let control = Control::new();
     let cancelled = control.clone();
     let _listening = signals::listen(out, move |cut| cancelled.cancel(cut))?;
-    let is_begun = file.progress().tasks.iter().any(|task| task.status == Status::Done);
+    let is_begun = file
+        .progress()
+        .tasks
+        .iter()
+        .any(|task| task.status == Status::Done);
     let mut lines = Vec::new();
     for (task, command) in commands(goal) {
         out.busy(format!("verify for {}", task.id));
@@ -62,7 +66,9 @@ fn verdict(
     let moment = format!("{} {}", std::process::id(), SystemClock::new().now());
     let digest = sha256(moment.as_bytes()).to_string();
     let session = SessionId::new(digest.get(..SessionId::LENGTH).unwrap_or_default());
-    let Ok(session) = session else { return Ok(Err("no id for it".into())) };
+    let Ok(session) = session else {
+        return Ok(Err("no id for it".into()));
+    };
     let order = VerifyOrder {
         task: task.id.clone(),
         text: task.goal.clone(),
@@ -78,13 +84,21 @@ fn verdict(
         wall: goal.verify_timeout,
         env_pass: goal.env_pass.clone(),
     };
-    Ok(CommandVerifier::new(Runner::local()).verify(&order, control).map_err(|error| error.to_string()))
+    Ok(CommandVerifier::new(Runner::local())
+        .verify(&order, control)
+        .map_err(|error| error.to_string()))
 }
 
 fn judged(task: &Task, verdict: Result<Verdict, String>, is_begun: bool) -> Check {
     let verdict = match verdict {
         Ok(verdict) => verdict,
-        Err(why) => return doubtful("baseline", format!("verify for {} could not run: {why}", task.id), None),
+        Err(why) => {
+            return doubtful(
+                "baseline",
+                format!("verify for {} could not run: {why}", task.id),
+                None,
+            );
+        }
     };
     let after = when::span(verdict.elapsed);
     let says = |what: &str| format!("verify for {} {what} after {after}", task.id);
@@ -95,7 +109,13 @@ fn judged(task: &Task, verdict: Result<Verdict, String>, is_begun: bool) -> Chec
             says("passes already, before any work,"),
             Some("It cannot tell whether a task was done: write a test that fails until it is.".into()),
         ),
-        Finding::Failed { reason } => good("baseline", says(&format!("fails ({}), as it should before the work,", escape::line(&reason)))),
+        Finding::Failed { reason } => good(
+            "baseline",
+            says(&format!(
+                "fails ({}), as it should before the work,",
+                escape::line(&reason)
+            )),
+        ),
         Finding::Unavailable { reason } => doubtful(
             "baseline",
             says(&format!("could not run ({})", escape::line(&reason))),

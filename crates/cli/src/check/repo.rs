@@ -15,9 +15,16 @@ pub(super) fn check(file: &GoalFile, paths: &Paths) -> Check {
     let shown = repo.display();
     if let Err(error) = tempfile::tempfile_in(repo) {
         let fix = Some("Make it writable for this user: the worker works in it.".into());
-        return bad("repo", Exit::BadGoal, format!("{shown} cannot be written: {error}"), fix);
+        return bad(
+            "repo",
+            Exit::BadGoal,
+            format!("{shown} cannot be written: {error}"),
+            fix,
+        );
     }
-    let Some(top) = ask(repo, &["rev-parse", "--show-toplevel"]) else { return without_git(file, &shown.to_string()) };
+    let Some(top) = ask(repo, &["rev-parse", "--show-toplevel"]) else {
+        return without_git(file, &shown.to_string());
+    };
     if ask(repo, &["rev-parse", "--verify", "HEAD"]).is_none() {
         let fix = Some("Commit once, so that a change can be told from what was there before.".into());
         return doubtful("repo", format!("{shown}: a git repository without a commit"), fix);
@@ -25,7 +32,14 @@ pub(super) fn check(file: &GoalFile, paths: &Paths) -> Check {
     let changed = changed(Path::new(&top), paths);
     if changed > 0 {
         let fix = Some("Commit or stash them first: the worker's changes will lie among them.".into());
-        return doubtful("repo", format!("{shown}: git repository, {} not committed", counted(changed, "path")), fix);
+        return doubtful(
+            "repo",
+            format!(
+                "{shown}: git repository, {} not committed",
+                counted(changed, "path")
+            ),
+            fix,
+        );
     }
     good("repo", format!("{shown}: git repository, clean"))
 }
@@ -33,23 +47,54 @@ pub(super) fn check(file: &GoalFile, paths: &Paths) -> Check {
 fn without_git(file: &GoalFile, shown: &str) -> Check {
     let has_git = git(Path::new("."), ["--version"]).is_ok();
     if !has_git && file.goal().repo.join(".git").exists() {
-        return doubtful("repo", format!("{shown}: git is not on PATH, so nothing is known of its state"), None);
+        return doubtful(
+            "repo",
+            format!("{shown}: git is not on PATH, so nothing is known of its state"),
+            None,
+        );
     }
     if wants_commit(file.goal()) {
         let fix = Some("`git init` and commit once, or set `mode` to `propose`.".into());
-        return doubtful("repo", format!("{shown}: a plain folder, where nothing can be committed"), fix);
+        return doubtful(
+            "repo",
+            format!("{shown}: a plain folder, where nothing can be committed"),
+            fix,
+        );
     }
-    good("repo", format!("{shown}: a plain folder; with git a change would be easier to review"))
+    good(
+        "repo",
+        format!("{shown}: a plain folder; with git a change would be easier to review"),
+    )
 }
 
 /// Paths with changes that are not committed, the driver's own left out.
 fn changed(top: &Path, paths: &Paths) -> usize {
-    let status = ask(top, &["status", "--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames"]);
-    let own = [&paths.goal, &paths.log, &paths.evidence, &paths.control, &paths.aar];
+    let status = ask(
+        top,
+        &[
+            "status",
+            "--porcelain=v1",
+            "-z",
+            "--untracked-files=normal",
+            "--no-renames",
+        ],
+    );
+    let own = [
+        &paths.goal,
+        &paths.log,
+        &paths.evidence,
+        &paths.control,
+        &paths.aar,
+    ];
     let is_own = |path: &str| {
         let path = top.join(path);
-        own.iter().any(|own| path == **own || own.canonicalize().is_ok_and(|own| path == own))
+        own.iter()
+            .any(|own| path == **own || own.canonicalize().is_ok_and(|own| path == own))
     };
     let status = status.unwrap_or_default();
-    status.split('\0').filter_map(|entry| entry.get(3..)).filter(|path| !is_own(path.trim_end_matches('/'))).count()
+    status
+        .split('\0')
+        .filter_map(|entry| entry.get(3..))
+        .filter(|path| !is_own(path.trim_end_matches('/')))
+        .count()
 }

@@ -18,7 +18,10 @@ fn folder(goal: &str) -> (tempfile::TempDir, PathBuf) {
 /// What `check` prints, the folder's name hidden.
 fn text(goal: &str, baseline: bool) -> (Exit, String) {
     let (folder, path) = folder(goal);
-    let args = CheckArgs { baseline, goal: GoalArgs { path } };
+    let args = CheckArgs {
+        baseline,
+        goal: GoalArgs { path },
+    };
     let run = |out: &Out| {
         check(&args, &Me::plain(), out).unwrap_or_else(|failure| crate::error::tell(&failure, out))
     };
@@ -26,7 +29,9 @@ fn text(goal: &str, baseline: bool) -> (Exit, String) {
     let sh = shell().detail;
     let text = format!("{stdout}{stderr}exit {}", exit.code());
     let real = folder.path().canonicalize().unwrap();
-    let text = text.replace(real.to_str().unwrap(), "/w").replace(folder.path().to_str().unwrap(), "/w");
+    let text = text
+        .replace(real.to_str().unwrap(), "/w")
+        .replace(folder.path().to_str().unwrap(), "/w");
     (exit, text.replace(&sh, "/bin/sh"))
 }
 
@@ -72,7 +77,10 @@ fn a_log_that_does_not_hold_is_5() {
     fs::write(Paths::of(&path).log, "{\"seq\":0}\n").unwrap();
     let check = log(&path, &Me::plain());
     assert_eq!(check.found, Found::Bad(Exit::NotVerified), "{check:?}");
-    assert!(check.detail.contains("broken at line 1") && check.fix.is_some(), "{check:?}");
+    assert!(
+        check.detail.contains("broken at line 1") && check.fix.is_some(),
+        "{check:?}"
+    );
 }
 
 fn baseline_of(command: &str, status: &str) -> Check {
@@ -90,7 +98,10 @@ fn baseline_of(command: &str, status: &str) -> Check {
 fn a_baseline_should_fail_before_the_work() {
     let fails = baseline_of("exit 3", "pending");
     assert_eq!(fails.found, Found::Good);
-    assert!(fails.detail.starts_with("verify for t1 fails (exit 3)"), "{fails:?}");
+    assert!(
+        fails.detail.starts_with("verify for t1 fails (exit 3)"),
+        "{fails:?}"
+    );
     assert_eq!(baseline_of("true", "pending").found, Found::Doubtful);
     assert_eq!(baseline_of("true", "done").found, Found::Good);
     let cannot = baseline_of("./no-such-test", "pending");
@@ -101,7 +112,10 @@ fn a_baseline_should_fail_before_the_work() {
 #[test]
 fn a_repository_with_changes_is_told_and_the_drivers_own_files_are_not() {
     let (folder, path) = folder(FINE);
-    let run = |arguments: &[&str]| assert!(git(folder.path(), arguments).unwrap().status.success(), "{arguments:?}");
+    let run = |arguments: &[&str]| {
+        let output = git(folder.path(), arguments).unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+    };
     let file = read_goal(&path).unwrap();
     let found = || repo::check(&file, &Paths::of(&path));
     assert!(found().detail.contains("a plain folder"), "{:?}", found());
@@ -109,11 +123,23 @@ fn a_repository_with_changes_is_told_and_the_drivers_own_files_are_not() {
     assert!(found().detail.contains("without a commit"), "{:?}", found());
     fs::write(folder.path().join("a"), "1").unwrap();
     run(&["add", "a"]);
-    run(&["-c", "user.name=x", "-c", "user.email=x@example.invalid", "commit", "-qm", "a"]);
+    run(&[
+        "-c",
+        "user.name=x",
+        "-c",
+        "user.email=x@example.invalid",
+        "commit",
+        "-qm",
+        "a",
+    ]);
     fs::create_dir(folder.path().join("evidence")).unwrap();
     fs::write(folder.path().join("evidence/x"), "1").unwrap();
     assert!(found().detail.ends_with("git repository, clean"), "{:?}", found());
     fs::write(folder.path().join("a"), "22").unwrap();
     fs::write(folder.path().join("b c"), "2").unwrap();
-    assert!(found().detail.ends_with("git repository, 2 paths not committed"), "{:?}", found());
+    assert!(
+        found().detail.ends_with("git repository, 2 paths not committed"),
+        "{:?}",
+        found()
+    );
 }

@@ -57,14 +57,24 @@ pub(super) const TASKS: [Planned; 4] = [
 pub(super) fn compare(seen: &Look, exit: Exit) -> Vec<String> {
     let mut differences = Vec::new();
     if exit != Exit::Blocked {
-        differences.push(format!("the run ended with {} ({}), not {}", exit.code(), exit.meaning(), Exit::Blocked.code()));
+        differences.push(format!(
+            "the run ended with {} ({}), not {}",
+            exit.code(),
+            exit.meaning(),
+            Exit::Blocked.code()
+        ));
     }
     for planned in &TASKS {
         differences.extend(difference(seen, planned));
     }
     let done = |id: &str| Some(seen.state.task(&TaskId::new(id).ok()?)?.done);
-    let begun = TaskId::new("average").ok().and_then(|id| seen.state.task(&id)?.started);
-    if done("divide").flatten().is_none_or(|done| begun.is_none_or(|begun| begun < done)) {
+    let begun = TaskId::new("average")
+        .ok()
+        .and_then(|id| seen.state.task(&id)?.started);
+    if done("divide")
+        .flatten()
+        .is_none_or(|done| begun.is_none_or(|begun| begun < done))
+    {
         differences.push("average did not wait for divide".into());
     }
     differences
@@ -80,5 +90,8 @@ fn difference(seen: &Look, planned: &Planned) -> Option<String> {
     }
     let why = known.reason.or(known.verify_tail).unwrap_or_default();
     let (attempts, wanted) = (known.attempts, planned.attempts);
-    Some(format!("{id} is {status:?} after {attempts} attempts, not {:?} after {wanted}: {why}", planned.status))
+    Some(format!(
+        "{id} is {status:?} after {attempts} attempts, not {:?} after {wanted}: {why}",
+        planned.status
+    ))
 }

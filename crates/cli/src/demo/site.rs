@@ -30,7 +30,12 @@ const STAND_IN: [(&str, &str); 6] = [
 ];
 
 /// Who commits the repository's first state: nobody's own git configuration is asked.
-const IDENTITY: [&str; 4] = ["-c", "user.name=machine-driver demo", "-c", "user.email=demo@example.invalid"];
+const IDENTITY: [&str; 4] = [
+    "-c",
+    "user.name=machine-driver demo",
+    "-c",
+    "user.email=demo@example.invalid",
+];
 
 /// Where the demo lies.
 #[derive(Debug)]
@@ -41,10 +46,29 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Makes folder, repository and goal.
+    /// Makes folder, repository and goal. Where that fails, nothing is left of a folder with a name of its own.
     pub(super) fn build(folder: Option<&Path>) -> Result<Self, Failure> {
-        let folder = make_folder(folder)?;
-        let site = Self { repo: folder.join("repo"), goal: folder.join("goal.json"), folder };
+        if let Some(folder) = folder {
+            return Self::fill(&make_folder(folder)?);
+        }
+        let made = tempfile::Builder::new().prefix("machine-driver-demo-").tempdir();
+        let made = made.map_err(Failure::io("make a folder in", std::env::temp_dir()))?;
+        let folder = made
+            .path()
+            .canonicalize()
+            .map_err(Failure::io("find", made.path()))?;
+        let site = Self::fill(&folder)?;
+        let _kept = made.keep();
+        Ok(site)
+    }
+
+    fn fill(folder: &Path) -> Result<Self, Failure> {
+        let folder = folder.to_owned();
+        let site = Self {
+            repo: folder.join("repo"),
+            goal: folder.join("goal.json"),
+            folder,
+        };
         write_all(&site.repo, &REPOSITORY)?;
         write_all(&site.folder, &STAND_IN)?;
         commit(&site.repo)?;
@@ -53,14 +77,13 @@ impl Site {
     }
 }
 
-fn make_folder(wanted: Option<&Path>) -> Result<PathBuf, Failure> {
-    let Some(folder) = wanted else {
-        let made = tempfile::Builder::new().prefix("machine-driver-demo-").tempdir();
-        return Ok(made.map_err(Failure::io("make a folder in", std::env::temp_dir()))?.keep());
-    };
+fn make_folder(folder: &Path) -> Result<PathBuf, Failure> {
     if !is_free(folder) {
         return Err(Failure::Usage {
-            what: format!("{} is there already, and is not an empty folder", folder.display()),
+            what: format!(
+                "{} is there already, and is not an empty folder",
+                folder.display()
+            ),
             help: "Name a new or empty folder, or leave --dir out.".into(),
         });
     }
@@ -69,7 +92,9 @@ fn make_folder(wanted: Option<&Path>) -> Result<PathBuf, Failure> {
 }
 
 fn write_all(folder: &Path, files: &[(&str, &str)]) -> Result<(), Failure> {
-    files.iter().try_for_each(|(name, text)| write(&folder.join(name), text))
+    files
+        .iter()
+        .try_for_each(|(name, text)| write(&folder.join(name), text))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
@@ -79,15 +104,27 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 fn commit(repo: &Path) -> Result<(), Failure> {
-    ask(repo, &["-c", "init.defaultBranch=main", "init", "-q", "--template="])?;
+    ask(
+        repo,
+        &["-c", "init.defaultBranch=main", "init", "-q", "--template="],
+    )?;
     ask(repo, &["add", "--all"])?;
-    let message = ["commit", "-q", "--no-verify", "-m", "A small calculator with failing tests"];
+    let message = [
+        "commit",
+        "-q",
+        "--no-verify",
+        "-m",
+        "A small calculator with failing tests",
+    ];
     ask(repo, &[IDENTITY.as_slice(), &message].concat())
 }
 
 fn ask(repo: &Path, arguments: &[&str]) -> Result<(), Failure> {
     let failed = |why: String| Failure::Outside {
-        what: format!("git could not make the demo's repository in {}: {why}", repo.display()),
+        what: format!(
+            "git could not make the demo's repository in {}: {why}",
+            repo.display()
+        ),
         help: "The demo needs git (and sh) on PATH: install it, then start again.".into(),
     };
     let output = git(repo, arguments).map_err(|error| failed(error.to_string()))?;

@@ -22,19 +22,37 @@ impl Found {
     }
 
     fn because(command: &str, why: &str) -> Self {
-        Self { command: command.into(), why: why.into() }
+        Self {
+            command: command.into(),
+            why: why.into(),
+        }
     }
 }
 
 /// Known agents and how each is run without a terminal, as of 2026-11; in the order in which they are looked for.
 const AGENTS: [(&str, &str); 7] = [
-    ("claude", r#"claude -p "{task}" --output-format stream-json --verbose --permission-mode acceptEdits"#),
+    (
+        "claude",
+        r#"claude -p "{task}" --output-format stream-json --verbose --permission-mode acceptEdits"#,
+    ),
     ("codex", r#"codex exec --json --sandbox workspace-write "{task}""#),
-    ("gemini", r#"gemini -p "{task}" --approval-mode=yolo -o stream-json"#),
+    (
+        "gemini",
+        r#"gemini -p "{task}" --approval-mode=yolo -o stream-json"#,
+    ),
     ("opencode", r#"opencode run --format json --auto "{task}""#),
-    ("aider", "aider --message-file {task_file} --yes-always --no-auto-commits --no-stream"),
-    ("goose", r#"GOOSE_MODE=auto goose run --no-session --output-format stream-json -t "{task}""#),
-    ("cursor-agent", r#"cursor-agent -p "{task}" --output-format stream-json --force --trust"#),
+    (
+        "aider",
+        "aider --message-file {task_file} --yes-always --no-auto-commits --no-stream",
+    ),
+    (
+        "goose",
+        r#"GOOSE_MODE=auto goose run --no-session --output-format stream-json -t "{task}""#,
+    ),
+    (
+        "cursor-agent",
+        r#"cursor-agent -p "{task}" --output-format stream-json --force --trust"#,
+    ),
 ];
 
 /// The agents that are looked for.
@@ -68,22 +86,35 @@ pub(super) fn tests(repo: &Path) -> Option<Found> {
     if has(repo, "go.mod") {
         return Some(Found::because("go test ./...", "go.mod"));
     }
-    let makefile = ["GNUmakefile", "makefile", "Makefile"].into_iter().find(|file| has_test_target(&repo.join(file)))?;
-    Some(Found::because("make test", &format!("{makefile} has the target test")))
+    let makefile = ["GNUmakefile", "makefile", "Makefile"]
+        .into_iter()
+        .find(|file| has_test_target(&repo.join(file)))?;
+    Some(Found::because(
+        "make test",
+        &format!("{makefile} has the target test"),
+    ))
 }
 
 /// The script that `npm init` writes only says that there is none.
 fn has_npm_test(repo: &Path) -> bool {
-    let package: Option<Value> = fs::read(repo.join("package.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    let script = package.as_ref().and_then(|package| package.get("scripts")?.get("test")?.as_str());
+    let package: Option<Value> = fs::read(repo.join("package.json"))
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok());
+    let script = package
+        .as_ref()
+        .and_then(|package| package.get("scripts")?.get("test")?.as_str());
     script.is_some_and(|script| !script.trim().is_empty() && !script.contains("no test specified"))
 }
 
 fn has_test_target(makefile: &Path) -> bool {
     let text = fs::read_to_string(makefile).unwrap_or_default();
     let is_target = |line: &str| {
-        let names = line.split_once(':').filter(|(_, rest)| !rest.starts_with('=')).map(|(names, _)| names);
-        !line.starts_with(['\t', ' ', '#', '.']) && names.is_some_and(|names| names.split_whitespace().any(|n| n == "test"))
+        let names = line
+            .split_once(':')
+            .filter(|(_, rest)| !rest.starts_with('='))
+            .map(|(names, _)| names);
+        !line.starts_with(['\t', ' ', '#', '.'])
+            && names.is_some_and(|names| names.split_whitespace().any(|n| n == "test"))
     };
     text.lines().any(is_target)
 }
@@ -108,13 +139,28 @@ mod tests {
     fn a_repository_tells_its_tests() {
         check(&[], None);
         check(&[("Cargo.toml", "")], Some("cargo test"));
-        check(&[("package.json", r#"{"scripts":{"test":"vitest"}}"#)], Some("npm test"));
-        check(&[("package.json", r#"{"scripts":{"test":"echo \"Error: no test specified\" && exit 1"}}"#)], None);
+        check(
+            &[("package.json", r#"{"scripts":{"test":"vitest"}}"#)],
+            Some("npm test"),
+        );
+        check(
+            &[(
+                "package.json",
+                r#"{"scripts":{"test":"echo \"Error: no test specified\" && exit 1"}}"#,
+            )],
+            None,
+        );
         check(&[("package.json", "not json")], None);
         check(&[("pyproject.toml", "")], Some("python3 -m pytest -q"));
         check(&[("go.mod", "module x")], Some("go test ./..."));
-        check(&[("Makefile", ".PHONY: test\nall test: x\n\tcc\n")], Some("make test"));
-        check(&[("Makefile", "test := 1\n# test: no\n\ttest: no\nattest: y\n")], None);
+        check(
+            &[("Makefile", ".PHONY: test\nall test: x\n\tcc\n")],
+            Some("make test"),
+        );
+        check(
+            &[("Makefile", "test := 1\n# test: no\n\ttest: no\nattest: y\n")],
+            None,
+        );
         check(&[("Makefile", "test:\n"), ("Cargo.toml", "")], Some("cargo test"));
     }
 

@@ -10,8 +10,18 @@ use crate::when;
 
 /// Said by the line's own columns, or of use to programs alone.
 const LEFT_OUT: [&str; 12] = [
-    "seq", "ts", "prev_hash", "event", "deployment_id", "scope_id", "hash", "task", "session", "idempotency_key",
-    "autonomy_used", "sig",
+    "seq",
+    "ts",
+    "prev_hash",
+    "event",
+    "deployment_id",
+    "scope_id",
+    "hash",
+    "task",
+    "session",
+    "idempotency_key",
+    "autonomy_used",
+    "sig",
 ];
 
 /// Characters of one field's value.
@@ -22,22 +32,30 @@ pub(super) fn text(record: &Record) -> String {
     let style = match record.event {
         Event::Proposed(..) | Event::Verified(..) | Event::GoalComplete(_) => style::GOOD,
         Event::Quarantine(..) | Event::BudgetHalt(_) | Event::Tampering(_) => style::BAD,
-        Event::VerifyFailed(..) | Event::VerifyUnavailable(..) | Event::Interrupted(..) | Event::Requeue(..) => {
-            style::WARN
-        }
+        Event::VerifyFailed(..)
+        | Event::VerifyUnavailable(..)
+        | Event::Interrupted(..)
+        | Event::Requeue(..) => style::WARN,
         _ => style::STRONG,
     };
     let name = paint(style, format!("{:<18}", record.event.name()));
     let time = paint(style::FAINT, when::moment(record.at));
     let scope = escape::line(record.event.scope());
-    format!("{time}  {name}  {scope:<4}  {}", fields(record)).trim_end().to_owned()
+    format!("{time}  {name}  {scope:<4}  {}", fields(record))
+        .trim_end()
+        .to_owned()
 }
 
 fn fields(record: &Record) -> String {
     let line = record.line().unwrap_or_default();
-    let Ok(Value::Object(all)) = serde_json::from_str(&line) else { return String::new() };
+    let Ok(Value::Object(all)) = serde_json::from_str(&line) else {
+        return String::new();
+    };
     let shown = all.iter().filter(|(key, _)| !LEFT_OUT.contains(&key.as_str()));
-    shown.map(|(key, value)| field(key, value)).collect::<Vec<_>>().join(" ")
+    shown
+        .map(|(key, value)| field(key, value))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn field(key: &str, value: &Value) -> String {
@@ -49,7 +67,11 @@ fn field(key: &str, value: &Value) -> String {
         Value::String(text) => escape::cut(text, VALUE_CHARS),
         Value::Object(inner) => {
             let inner: Vec<String> = inner.iter().map(|(key, value)| field(key, value)).collect();
-            return inner.iter().map(|text| format!("{key}.{text}")).collect::<Vec<_>>().join(" ");
+            return inner
+                .iter()
+                .map(|text| format!("{key}.{text}"))
+                .collect::<Vec<_>>()
+                .join(" ");
         }
         other => escape::cut(&other.to_string(), VALUE_CHARS),
     };

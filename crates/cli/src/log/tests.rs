@@ -1,9 +1,9 @@
 use clap::Parser;
 use machine_driver_state::canonical::sha256;
+use machine_driver_state::event::Cause;
 use machine_driver_state::event::{
     AttemptRef, Dispatch, DriverUp, OutputDigest, Quarantine, VerifyFailed, WorkerClass, WorkerExited,
 };
-use machine_driver_state::event::Cause;
 use machine_driver_state::id::{ActorId, SessionId};
 use machine_driver_state::time::Timestamp;
 use machine_driver_state::usage::Usage;
@@ -22,7 +22,10 @@ fn attempt(task: &str, number: u32) -> AttemptRef {
 }
 
 fn records() -> Vec<Record> {
-    let output = OutputDigest { bytes: 31, sha256: sha256(b"out") };
+    let output = OutputDigest {
+        bytes: 31,
+        sha256: sha256(b"out"),
+    };
     let up = DriverUp {
         version: "0.1.0".into(),
         pid: 7,
@@ -38,7 +41,10 @@ fn records() -> Vec<Record> {
         exit: Some(0),
         signal: None,
         timed_out: false,
-        usage: Usage { tokens: Some(1200), usd_micros: None },
+        usage: Usage {
+            tokens: Some(1200),
+            usd_micros: None,
+        },
         output: output.clone(),
         wall_ms: 1500,
         retry_after_ms: None,
@@ -54,7 +60,10 @@ fn records() -> Vec<Record> {
         tail: "expected 3\ngot \u{202e}4".into(),
         wall_ms: 12,
     };
-    let given_up = Quarantine { cause: Cause::Failed, reason: "verify failed once, last: exit 1".into() };
+    let given_up = Quarantine {
+        cause: Cause::Failed,
+        reason: "verify failed once, last: exit 1".into(),
+    };
     let worker_id = ActorId::new("command:worker").unwrap();
     let events = vec![
         Event::DriverUp(up),
@@ -84,20 +93,48 @@ fn query_of(flags: &[&str]) -> LogQueryArgs {
 fn check(flags: &[&str], expected: &[&str]) {
     let args = query_of(flags);
     let all = records();
-    let found: Vec<&str> = all.iter().filter(|record| matches(&args, record)).map(|r| r.event.name()).collect();
+    let found: Vec<&str> = all
+        .iter()
+        .filter(|record| matches(&args, record))
+        .map(|r| r.event.name())
+        .collect();
     assert_eq!(found, expected, "{flags:?}");
 }
 
 #[test]
 fn a_query_takes_what_fits_all_its_flags() {
-    check(&[], &["driver_up", "dispatch", "worker_exited", "verify_failed", "quarantine"]);
+    check(
+        &[],
+        &[
+            "driver_up",
+            "dispatch",
+            "worker_exited",
+            "verify_failed",
+            "quarantine",
+        ],
+    );
     check(&["--task", "t1"], &["dispatch", "worker_exited", "verify_failed"]);
     check(&["--task", "t2"], &[]);
-    check(&["--event", "dispatch", "--event", "quarantine"], &["dispatch", "quarantine"]);
+    check(
+        &["--event", "dispatch", "--event", "quarantine"],
+        &["dispatch", "quarantine"],
+    );
     check(&["--task", "t1", "--event", "quarantine"], &[]);
-    check(&["--since", "2026-11-22T12:00:00Z"], &["worker_exited", "verify_failed", "quarantine"]);
+    check(
+        &["--since", "2026-11-22T12:00:00Z"],
+        &["worker_exited", "verify_failed", "quarantine"],
+    );
     check(&["--until", "2026-11-22T12:00:00Z"], &["driver_up", "dispatch"]);
-    check(&["--since", "2026-11-22", "--until", "2026-11-23"], &["driver_up", "dispatch", "worker_exited", "verify_failed", "quarantine"]);
+    check(
+        &["--since", "2026-11-22", "--until", "2026-11-23"],
+        &[
+            "driver_up",
+            "dispatch",
+            "worker_exited",
+            "verify_failed",
+            "quarantine",
+        ],
+    );
     check(&["--since", "2026-11-23"], &[]);
 }
 
@@ -119,10 +156,17 @@ fn a_record_is_wrapped_as_it_is() {
     let record = records().remove(3);
     let line = record.line().unwrap();
     let ((), stdout, _) = crate::out::captured::capture(true, false, |out| {
-        let entry = Entry { line: 4, bytes: line.as_bytes(), record: record.clone() };
+        let entry = Entry {
+            line: 4,
+            bytes: line.as_bytes(),
+            record: record.clone(),
+        };
         print(&entry, out).unwrap();
     });
     assert!(stdout.contains(&line), "the bytes are the log's own");
     let wrapped: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!(wrapped, json!({"type": "record", "line": 4, "record": value(&record)}));
+    assert_eq!(
+        wrapped,
+        json!({"type": "record", "line": 4, "record": value(&record)})
+    );
 }

@@ -17,7 +17,8 @@ impl Clock for Waited {
     }
 
     fn wait(&self, time: std::time::Duration, _: &Stop) {
-        self.0.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+        self.0
+            .fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
     }
 }
 
@@ -28,8 +29,13 @@ fn printed(goal: &str, json: bool, quiet: bool) -> (String, String, Summary) {
     let repo = format!(r#""repo": {:?}"#, folder.path().to_str().unwrap());
     fs::write(&path, goal.replace(r#""repo": ".""#, &repo)).unwrap();
     let (summed, stdout, stderr) = capture(json, quiet, |out| {
-        let teller = Teller { goal: path.clone(), out: out.clone() };
-        let driver = Driver::builder(&path).clock(Waited::default()).on_notice(move |notice| teller.tell(notice));
+        let teller = Teller {
+            goal: path.clone(),
+            out: out.clone(),
+        };
+        let driver = Driver::builder(&path)
+            .clock(Waited::default())
+            .on_notice(move |notice| teller.tell(notice));
         let summed = driver.build().unwrap().run().unwrap();
         let hints = hints(&path, &summed, &Me::plain());
         out.json(&summary(summed.exit, summary_fields(&summed, &hints)));
@@ -37,7 +43,13 @@ fn printed(goal: &str, json: bool, quiet: bool) -> (String, String, Summary) {
         summed
     });
     let real = folder.path().canonicalize().unwrap();
-    let plain = |text: String| without_times(&text.replace(real.to_str().unwrap(), "/w").replace(folder.path().to_str().unwrap(), "/w"));
+    let plain = |text: String| {
+        without_times(
+            &text
+                .replace(real.to_str().unwrap(), "/w")
+                .replace(folder.path().to_str().unwrap(), "/w"),
+        )
+    };
     (plain(stdout), plain(stderr), summed)
 }
 
@@ -46,9 +58,11 @@ fn without_times(text: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     for word in text.split_inclusive([' ', '\n']) {
         let unit = ["ms,", "s,", "ms", "s"].contains(&word.trim());
-        match words.last_mut().filter(|last| unit && last.starts_with(|c: char| c.is_ascii_digit())) {
-            Some(last) => *last = "N ".into(),
-            None => {}
+        let number = words
+            .last_mut()
+            .filter(|last| last.starts_with(|c: char| c.is_ascii_digit()));
+        if let Some(number) = number.filter(|_| unit) {
+            *number = "N ".into();
         }
         words.push(word.to_owned());
     }
@@ -81,37 +95,69 @@ fn quiet_keeps_what_scripts_look_for() {
 
 #[test]
 fn a_budget_halt_names_limit_and_amount() {
-    let goal = MIXED.replace("\"tick_seconds\"", "\"budget\": {\"max_worker_runs\": 2}, \"tick_seconds\"");
+    let goal = MIXED.replace(
+        "\"tick_seconds\"",
+        "\"budget\": {\"max_worker_runs\": 2}, \"tick_seconds\"",
+    );
     let (stdout, stderr, summed) = printed(&goal, false, true);
     assert_eq!(summed.exit, Exit::BudgetHalt);
-    assert!(stdout.contains("BUDGET HALT: max_worker_runs reached: 2 worker runs used, 2 worker runs allowed\n"), "{stdout}");
+    assert!(
+        stdout.contains("BUDGET HALT: max_worker_runs reached: 2 worker runs used, 2 worker runs allowed\n"),
+        "{stdout}"
+    );
     let (_, hints, _) = printed(&goal, false, false);
-    assert!(hints.contains("raise `budget.max_worker_runs` in /w/goal.json"), "{hints}{stderr}");
+    assert!(
+        hints.contains("raise `budget.max_worker_runs` in /w/goal.json"),
+        "{hints}{stderr}"
+    );
 }
 
 #[test]
 fn json_has_a_type_on_every_line_and_ends_with_a_summary() {
     let (stdout, stderr, _) = printed(MIXED, true, false);
     assert_eq!(stderr, "");
-    let lines: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let types: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
     assert_eq!(types[..3], ["record", "up", "warning"]);
     assert_eq!(lines[0]["record"]["event"], "driver_up");
     let last = lines.last().unwrap();
-    assert_eq!((&last["type"], &last["code"], &last["exit"]), (&json!("summary"), &json!("blocked"), &json!(3)));
-    assert_eq!((&last["tasks"], &last["done"], &last["blocked"]), (&json!(4), &json!(1), &json!(3)));
+    assert_eq!(
+        (&last["type"], &last["code"], &last["exit"]),
+        (&json!("summary"), &json!("blocked"), &json!(3))
+    );
+    assert_eq!(
+        (&last["tasks"], &last["done"], &last["blocked"]),
+        (&json!(4), &json!(1), &json!(3))
+    );
 }
 
 fn hinted(exit: Exit, remaining: usize) -> Vec<String> {
-    let summed = Summary { exit, tasks: 3, done: 1, blocked: 1, remaining, worker_runs: 1, budget_halt: None };
+    let summed = Summary {
+        exit,
+        tasks: 3,
+        done: 1,
+        blocked: 1,
+        remaining,
+        worker_runs: 1,
+        budget_halt: None,
+    };
     hints(Path::new("no such.json"), &summed, &Me::plain())
 }
 
 #[test]
 fn every_end_says_what_to_type() {
     let run = "machine-driver run 'no such.json'";
-    assert_eq!(hinted(Exit::Interrupted, 2), [format!("everything is saved; go on with `{run}`")]);
-    assert_eq!(hinted(Exit::Done, 2), [format!("2 tasks to do; go on with `{run}`")]);
+    assert_eq!(
+        hinted(Exit::Interrupted, 2),
+        [format!("everything is saved; go on with `{run}`")]
+    );
+    assert_eq!(
+        hinted(Exit::Done, 2),
+        [format!("2 tasks to do; go on with `{run}`")]
+    );
     assert_eq!(hinted(Exit::Blocked, 0).len(), 2);
     assert_eq!(hinted(Exit::Done, 0), Vec::<String>::new());
 }
@@ -126,7 +172,12 @@ fn a_task_behind_a_blocked_one_is_not_the_one_to_retry() {
         folder.path().to_str().unwrap()
     );
     fs::write(&path, goal).unwrap();
-    Driver::builder(&path).clock(Waited::default()).build().unwrap().run().unwrap();
+    Driver::builder(&path)
+        .clock(Waited::default())
+        .build()
+        .unwrap()
+        .run()
+        .unwrap();
     let seen = look(&path).unwrap();
     let first = first_blocked(seen.file.goal(), &seen.state).unwrap();
     assert_eq!(retry_word(&first), "retry -- -b");

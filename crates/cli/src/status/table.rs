@@ -22,8 +22,16 @@ const ID_CHARS: usize = 24;
 
 pub(super) fn text(seen: &Look, rows: &[Row], now: Timestamp) -> String {
     let mut text = head(seen, rows) + "\n\n";
-    let width = rows.iter().map(|row| row.id.len()).max().unwrap_or(0).clamp(4, ID_CHARS);
-    let heading = format!("  {:<width$}  {:<8}{:>9}  {:<21} {}", "task", "status", "attempts", "since", "why");
+    let width = rows
+        .iter()
+        .map(|row| row.id.len())
+        .max()
+        .unwrap_or(0)
+        .clamp(4, ID_CHARS);
+    let heading = format!(
+        "  {:<width$}  {:<8}{:>9}  {:<21} {}",
+        "task", "status", "attempts", "since", "why"
+    );
     text += &(paint(style::FAINT, heading) + "\n");
     for row in rows {
         text += &line(row, width);
@@ -39,23 +47,42 @@ pub(super) fn text(seen: &Look, rows: &[Row], now: Timestamp) -> String {
 fn head(seen: &Look, rows: &[Row]) -> String {
     let goal = seen.file.goal();
     let count = |status: Status| rows.iter().filter(|row| row.status == status).count();
-    let mut parts = vec![format!("{} of {} done", count(Status::Done), counted(rows.len(), "task"))];
-    parts.extend(Some(count(Status::Blocked)).filter(|n| *n > 0).map(|n| format!("{n} blocked")));
+    let mut parts = vec![format!(
+        "{} of {} done",
+        count(Status::Done),
+        counted(rows.len(), "task")
+    )];
+    parts.extend(
+        Some(count(Status::Blocked))
+            .filter(|n| *n > 0)
+            .map(|n| format!("{n} blocked")),
+    );
     parts.push(format!("mode={}", dial::word(dial::granted(goal).mode)));
     parts.push(match seen.driver {
         Some(0) => "a driver is at work".into(),
         Some(pid) => format!("driver {pid} is at work"),
         None => "no driver is running".into(),
     });
-    format!("{}: {}", paint(style::STRONG, escape::cut(&goal.name, 80)), parts.join(", "))
+    format!(
+        "{}: {}",
+        paint(style::STRONG, escape::cut(&goal.name, 80)),
+        parts.join(", ")
+    )
 }
 
 fn line(row: &Row, width: usize) -> String {
     let (style, word) = word(row.status);
     let since = row.since.map(when::moment).unwrap_or_default();
-    let why = row.why.as_deref().map(|why| escape::cut(why, WHY_CHARS)).unwrap_or_default();
+    let why = row
+        .why
+        .as_deref()
+        .map(|why| escape::cut(why, WHY_CHARS))
+        .unwrap_or_default();
     let status = paint(style, format!("{word:<8}"));
-    let line = format!("  {:<width$}  {status}{:>9}  {since:<21} {why}", row.id, row.attempts);
+    let line = format!(
+        "  {:<width$}  {status}{:>9}  {since:<21} {why}",
+        row.id, row.attempts
+    );
     line.trim_end().to_owned() + "\n"
 }
 
@@ -80,10 +107,16 @@ fn budget(seen: &Look, now: Timestamp) -> String {
         runs => format!("{text} ({} unknown)", number(runs, "run")),
     };
     if spent.tokens > 0 || limits.tokens_max.is_some() {
-        parts.push(of(&amount(spent.runs_without_tokens, format!("{} tokens", spent.tokens)), limits.tokens_max));
+        parts.push(of(
+            &amount(spent.runs_without_tokens, format!("{} tokens", spent.tokens)),
+            limits.tokens_max,
+        ));
     }
     if spent.usd_micros > 0 || limits.usd_micros_max.is_some() {
-        let text = amount(spent.runs_without_usd, format!("{} USD", dollars(spent.usd_micros)));
+        let text = amount(
+            spent.runs_without_usd,
+            format!("{} USD", dollars(spent.usd_micros)),
+        );
         parts.push(of(&text, limits.usd_micros_max.map(dollars)));
     }
     if let Some(max) = limits.output_bytes_max {

@@ -7,7 +7,10 @@ const DAY: i64 = 1_795_341_600_000;
 
 /// The goal with the whole path of its `repo`: `.` means another folder to the original driver.
 fn in_folder(goal: &str, folder: &Path) -> String {
-    goal.replace(r#""repo": ".""#, &format!(r#""repo": {:?}"#, folder.to_str().unwrap()))
+    goal.replace(
+        r#""repo": ".""#,
+        &format!(r#""repo": {:?}"#, folder.to_str().unwrap()),
+    )
 }
 
 fn seen(goal: &str) -> Look {
@@ -41,12 +44,24 @@ fn the_table() {
 fn the_json() {
     let seen = seen(USED);
     let rows = rows(&seen);
-    let value = status_json(&seen, &rows, Path::new("goal.json"), "x", Timestamp::from_millis(DAY));
+    let value = status_json(
+        &seen,
+        &rows,
+        Path::new("goal.json"),
+        "x",
+        Timestamp::from_millis(DAY),
+    );
     assert_eq!(value["type"], "status");
     assert_eq!(value["tasks"][1]["status"], "blocked");
     assert_eq!(value["budget"]["worker_runs"], json!({"used": 7, "max": 60}));
-    assert_eq!(value["budget"]["usd"], json!({"used": 0.0, "max": 5.0, "unknown_runs": 0}));
-    assert_eq!(counts(&rows, "x"), json!({"tasks": 3, "done": 1, "blocked": 1, "remaining": 1, "next": ["x"]}));
+    assert_eq!(
+        value["budget"]["usd"],
+        json!({"used": 0.0, "max": 5.0, "unknown_runs": 0})
+    );
+    assert_eq!(
+        counts(&rows, "x"),
+        json!({"tasks": 3, "done": 1, "blocked": 1, "remaining": 1, "next": ["x"]})
+    );
 }
 
 #[test]
@@ -55,7 +70,10 @@ fn the_next_command_fits_the_state() {
     let next = |seen: &Look| next_command(seen, &rows(seen), Path::new("g.json"), &Me::plain());
     assert_eq!(next(&seen), "`machine-driver run g.json`");
     seen.driver = Some(7);
-    assert_eq!(next(&seen), "a driver is at work; watch it with `machine-driver status --watch g.json`");
+    assert_eq!(
+        next(&seen),
+        "a driver is at work; watch it with `machine-driver status --watch g.json`"
+    );
 }
 
 #[test]
@@ -63,9 +81,18 @@ fn json_ends_with_a_summary() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("goal.json");
     fs::write(&path, in_folder(USED, folder.path())).unwrap();
-    let args = StatusArgs { watch: false, goal: crate::args::GoalArgs { path } };
+    let args = StatusArgs {
+        watch: false,
+        goal: crate::args::GoalArgs { path },
+    };
     let (exit, stdout, stderr) = capture(true, false, |out| status(&args, &Me::plain(), out).unwrap());
-    let lines: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let types: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
-    assert_eq!((exit, types, stderr.as_str()), (Exit::Done, vec!["status", "summary"], ""));
+    assert_eq!(
+        (exit, types, stderr.as_str()),
+        (Exit::Done, vec!["status", "summary"], "")
+    );
 }

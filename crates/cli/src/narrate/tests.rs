@@ -1,0 +1,194 @@
+use std::path::PathBuf;
+
+use machine_driver_state::canonical::sha256;
+use machine_driver_state::event::{
+    Cause, Dispatch, DriverUp, ImportedTask, Origin, OutputDigest, Proposed, Quarantine, Stage,
+    VerifyUnavailable,
+};
+use machine_driver_state::goal::Status;
+use machine_driver_state::goal::file::{GoalFile, Place};
+use machine_driver_state::id::{ActorId, SessionId};
+use machine_driver_state::time::Timestamp;
+use machine_driver_state::usage::Usage;
+
+use super::*;
+
+const NOW: i64 = 1_795_341_600_000;
+
+fn goal() -> Goal {
+    let text =
+        br#"{"goal": "g", "repo": "/w", "worker_cmd": "true", "tasks": [{"id": "t1", "goal": "one\ntwo"}]}"#;
+    let place = Place::unseen(PathBuf::from("/w/goal.json"), PathBuf::from("/w"), None);
+    GoalFile::parse(text, &place).unwrap().goal().clone()
+}
+
+fn attempt(number: u32) -> AttemptRef {
+    AttemptRef {
+        task: TaskId::new("t1").unwrap(),
+        attempt: number,
+        session: SessionId::new(&"a".repeat(SessionId::LENGTH)).ok(),
+        idempotency_key: sha256(b"k"),
+        autonomy_used: 0,
+    }
+}
+
+fn told(event: Event) -> String {
+    let record = Record::after(None, Timestamp::from_millis(NOW), "d", event).unwrap();
+    lines(&record, &goal(), &State::new())
+        .into_iter()
+        .map(|line| line.text + "\n")
+        .collect()
+}
+
+fn exited(class: WorkerClass, exit: Option<i32>, signal: Option<i32>, detail: Option<&str>) -> Event {
+    let output = OutputDigest {
+        bytes: 0,
+        sha256: sha256(b""),
+    };
+    let (timed_out, detail) = (class == WorkerClass::Timeout, detail.map(str::to_owned));
+    let usage = Usage::default();
+    let exited = WorkerExited {
+        class,
+        exit,
+        signal,
+        timed_out,
+        usage,
+        output,
+        wall_ms: 61_000,
+        retry_after_ms: None,
+        detail,
+    };
+    Event::WorkerExited(attempt(1), exited)
+}
+
+fn cut_off(by: Cut) -> Event {
+    let cut_off = Interrupted {
+        by,
+        stage: Stage::Worker,
+        usage: Usage::default(),
+        output_bytes: 0,
+        unlogged_wall_ms: 0,
+    };
+    Event::Interrupted(attempt(1), cut_off)
+}
+
+fn of_attempts() -> Vec<Event> {
+    let verifier_id = ActorId::new("verifier").unwrap();
+    let worker_id = ActorId::new("worker").unwrap();
+    let waits = Requeue {
+        reason: "the worker asked to wait".into(),
+        failed: 0,
+        max_attempts: 3,
+        not_before: Some(Timestamp::from_millis(NOW + 90_000)),
+    };
+    let reason = "exit 127".into();
+    vec![
+        Event::Dispatch(
+            attempt(1),
+            Dispatch {
+                worker_id: worker_id.clone(),
+            },
+        ),
+        Event::Dispatch(attempt(7), Dispatch { worker_id }),
+        exited(WorkerClass::Ok, Some(0), None, None),
+        exited(WorkerClass::Error, Some(2), None, None),
+        exited(WorkerClass::RateLimited, Some(75), None, None),
+        exited(WorkerClass::Timeout, None, Some(15), Some("no output for 10 s")),
+        exited(WorkerClass::Killed, None, Some(9), None),
+        exited(
+            WorkerClass::CouldNotStart,
+            None,
+            None,
+            Some("no such\u{1b}[2J program"),
+        ),
+        Event::VerifyUnavailable(
+            attempt(1),
+            VerifyUnavailable {
+                verifier_id,
+                reason,
+                tries: 2,
+            },
+        ),
+        Event::Requeue(attempt(1), waits),
+        Event::Quarantine(
+            attempt(1),
+            Quarantine {
+                cause: Cause::Failed,
+                reason: "x\n\u{202e}y".into(),
+            },
+        ),
+        Event::Proposed(attempt(1), Proposed {}),
+    ]
+}
+
+fn of_the_goal() -> Vec<Event> {
+    let task = |id| TaskId::new(id).unwrap();
+    let imported = Imported {
+        goal: "g".into(),
+        goal_sha256: sha256(b"g"),
+        origin: Origin::Original,
+        log_kept_as: Some("driver-log.original.jsonl".into()),
+        log_sha256: Some(sha256(b"l")),
+        tasks: vec![ImportedTask {
+            task: task("t1"),
+            status: Status::Done,
+            attempts: 1,
+            reason: None,
+        }],
+        worker_runs: 12,
+        wall_ms: 5,
+    };
+    let (before, after) = (sha256(b"a"), sha256(b"b"));
+    let edited = |retried| GoalEdited {
+        before,
+        after,
+        budget_changed: false,
+        retried,
+    };
+    let kept_as = Some("goal.json.edited-x".into());
+    vec![
+        Event::Imported(imported),
+        Event::GoalEdited(edited(Vec::new())),
+        Event::GoalEdited(edited(vec![task("t1"), task("t2")])),
+        Event::Tampering(Tampering {
+            what: "goal.json was edited".into(),
+            kept_as,
+        }),
+    ]
+}
+
+#[test]
+fn what_every_record_says() {
+    let cuts = [Cut::Crash, Cut::Budget, Cut::Sigint, Cut::Sigterm, Cut::Stop].map(cut_off);
+    let all = [of_attempts(), cuts.to_vec(), of_the_goal()].concat();
+    insta::assert_snapshot!("narrated", all.into_iter().map(told).collect::<String>());
+}
+
+#[test]
+fn records_that_another_ones_line_tells_say_nothing() {
+    let up = DriverUp {
+        version: String::new(),
+        pid: 1,
+        boot_id: String::new(),
+        goal: "g".into(),
+        goal_sha256: sha256(b"g"),
+        mode_asked: "propose".into(),
+        mode: "propose".into(),
+        tier: "group".into(),
+    };
+    assert_eq!(told(Event::DriverUp(up)), "");
+    let again = Requeue {
+        reason: "verify failed: exit 1".into(),
+        failed: 1,
+        max_attempts: 3,
+        not_before: None,
+    };
+    assert_eq!(told(Event::Requeue(attempt(1), again)), "");
+}
+
+#[test]
+fn counts_have_their_plural() {
+    let all =
+        [(0, "task"), (1, "task"), (2, "task"), (1, "try"), (2, "try")].map(|(n, what)| counted(n, what));
+    assert_eq!(all, ["0 tasks", "1 task", "2 tasks", "1 try", "2 tries"]);
+}
