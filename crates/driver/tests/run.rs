@@ -483,3 +483,58 @@ fn a_bad_goal_changes_nothing_on_disk() {
     let names = |path: &Path| fs::read_dir(path).unwrap().count();
     assert_eq!(names(place.folder.path()), 2, "goal.json and repo, as before");
 }
+
+#[test]
+fn a_task_whose_adding_was_killed_between_log_and_goal_is_there() {
+    let place = Place::new(json!({ "worker_cmd": "true", "verify_cmd": "true", "tasks": [task("a", "x")] }));
+    place.run();
+    let before = fs::read(place.goal()).unwrap();
+    operator::add_task(&place.goal(), &task("b", "y"), SystemClock::new()).unwrap();
+    fs::write(place.goal(), before).unwrap();
+    let (summary, names) = place.run();
+    assert_eq!((summary.done, summary.tasks), (2, 2));
+    assert!(!names.contains(&"goal_edited"), "{names:?}");
+    place.holds();
+}
+
+#[test]
+fn a_kill_between_setting_an_originals_log_aside_and_the_first_record_loses_nothing() {
+    let done = json!({ "id": "a", "goal": "x", "status": "done", "attempts": 2 });
+    let place =
+        Place::new(json!({ "worker_cmd": "true", "verify_cmd": "true", "tasks": [done, task("b", "y")] }));
+    let old = "{\"ts\":1750000000.5,\"event\":\"driver_up\",\"prev\":\"\",\"hash\":\"0123456789abcdef\"}\n";
+    fs::write(place.path("driver-log.original.jsonl"), old).unwrap();
+    fs::write(place.path("driver-log.jsonl"), "").unwrap();
+    let (summary, names) = place.run();
+    assert_eq!((summary.done, summary.worker_runs), (2, 1));
+    assert_eq!(names.first(), Some(&"imported"));
+    let first = fs::read_to_string(place.path("driver-log.jsonl")).unwrap();
+    assert!(
+        first
+            .lines()
+            .next()
+            .unwrap()
+            .contains("\"log_kept_as\":\"driver-log.original.jsonl\"")
+    );
+    place.holds();
+}
+
+#[test]
+fn a_task_under_way_cannot_be_edited_away() {
+    let place = Place::new(
+        json!({ "worker_cmd": "true", "verify_cmd": "sleep 30", "budget": { "max_wall_seconds": 0.2 }, "tasks": [task("a", "x"), task("b", "y")] }),
+    );
+    assert_eq!(place.run().0.exit, Exit::BudgetHalt);
+    place.write(&json!({ "worker_cmd": "true", "verify_cmd": "true", "tasks": [task("b", "y")] }));
+    let error = place.run_with(Stop::new(), Until::Finished).unwrap_err();
+    assert_eq!(error.exit(), Exit::BadGoal);
+    assert!(
+        error.to_string().contains("an attempt at it is under way"),
+        "{error}"
+    );
+    place.write(
+        &json!({ "worker_cmd": "true", "verify_cmd": "true", "tasks": [task("b", "y"), task("a", "x")] }),
+    );
+    assert_eq!(place.run().0.done, 2, "the order may change");
+    place.holds();
+}
