@@ -147,3 +147,6 @@ fn proposals(site: &Site, me: &Me) -> Vec<(String, &'static str)> {
 fn is_free(folder: &Path) -> bool {
     std::fs::read_dir(folder).map_or(!folder.exists(), |mut inside| inside.next().is_none())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+use machine_driver::{Driver, preflight, read_goal};
+
+use super::*;
+
+#[test]
+fn the_site_is_a_goal_whose_tests_all_fail_at_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::build(Some(&folder.path().join("it's a demo"))).unwrap();
+    let file = read_goal(&site.goal).unwrap();
+    preflight::check(&file, preflight::Commands::BOTH).unwrap();
+    assert!(preflight::warnings(&file).is_empty(), "{:?}", preflight::warnings(&file));
+    for task in &file.goal().tasks {
+        let mut sh = std::process::Command::new("sh");
+        let passed = sh.args(["test.sh", task.id.as_str()]).current_dir(&site.repo).output().unwrap();
+        assert!(!passed.status.success(), "{}", task.id);
+    }
+    let left = crate::git::ask(&site.repo, &["status", "--porcelain"]);
+    assert_eq!(left.as_deref(), Some(""), "all of it is committed");
+}
+
+#[test]
+fn it_goes_as_planned_and_a_difference_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::build(Some(&folder.path().join("demo"))).unwrap();
+    let summed = Driver::builder(&site.goal).build().unwrap().run().unwrap();
+    let seen = look(&site.goal).unwrap();
+    assert_eq!(plan::compare(&seen, summed.exit), Vec::<String>::new());
+    let wrong_end = plan::compare(&seen, Exit::Done);
+    assert!(matches!(wrong_end.as_slice(), [line] if line.starts_with("the run ended with 0")), "{wrong_end:?}");
+
+    let untouched = Site::build(Some(&folder.path().join("second"))).unwrap();
+    let differences = plan::compare(&look(&untouched.goal).unwrap(), Exit::Blocked);
+    assert_eq!(differences.len(), plan::TASKS.len() + 1, "{differences:?}");
+}
+
+#[test]
+fn a_folder_with_something_in_it_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("mine"), "x").unwrap();
+    let failure = Site::build(Some(folder.path())).unwrap_err();
+    assert_eq!(failure.exit(), Exit::Usage);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
