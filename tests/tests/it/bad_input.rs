@@ -122,13 +122,10 @@ fn is_refusal_in_json(case: &Case, place: &Place, run: &Ended) {
 }
 
 #[test]
+#[rustfmt::skip] // a table
 fn files_that_are_no_goal() {
     let truncated = goal(|_| ())[..80].to_vec();
-    let deep = format!(
-        "{{\"contract\": {}1{}}}",
-        "[".repeat(100_000),
-        "]".repeat(100_000)
-    );
+    let deep = format!("{{\"contract\": {}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
     let mut latin = goal(|_| ());
     latin.extend(b"\xff");
     let bom = [b"\xef\xbb\xbf".to_vec(), goal(|_| ())].concat();
@@ -189,154 +186,41 @@ fn a_goal_that_is_not_there_or_no_file() {
 }
 
 #[test]
+#[rustfmt::skip] // a table
 fn keys_that_are_wrong() {
-    let duplicate = String::from_utf8(goal(|_| ())).unwrap().replacen(
-        "\"goal\": \"g\"",
-        "\"goal\": \"g\",\n  \"goal\": \"h\"",
-        1,
-    );
-    let in_task = String::from_utf8(goal(|_| ())).unwrap().replacen(
-        "\"id\": \"t1\"",
-        "\"id\": \"t1\", \"id\": \"t3\"",
-        1,
-    );
+    let duplicate = String::from_utf8(goal(|_| ())).unwrap().replacen("\"goal\": \"g\"", "\"goal\": \"g\",\n  \"goal\": \"h\"", 1);
+    let in_task = String::from_utf8(goal(|_| ())).unwrap().replacen("\"id\": \"t1\"", "\"id\": \"t1\", \"id\": \"t3\"", 1);
     let cases = [
-        case(
-            "duplicate key",
-            duplicate,
-            "3:3",
-            &["duplicate key", "`goal`", "2:3"],
-        ),
-        case(
-            "duplicate key in a task",
-            in_task,
-            "9:19",
-            &["duplicate key", "tasks[0]"],
-        ),
-        set(
-            "unknown key",
-            "budget",
-            json!({ "max_wall_second": 5 }),
-            "18:5",
-            &["max_wall_second", "did you mean `max_wall_seconds`?"],
-        ),
-        set(
-            "unknown key at the top",
-            "verfy_cmd",
-            json!("true"),
-            "17:3",
-            &["verfy_cmd", "did you mean `verify_cmd`?"],
-        ),
-        set(
-            "a key of another object",
-            "max_usd",
-            json!(5),
-            "17:3",
-            &["max_usd", "budget"],
-        ),
-        set(
-            "number for a text",
-            "goal",
-            json!(7),
-            "2:11",
-            &["goal", "expected"],
-        ),
-        set(
-            "text for a number",
-            "max_attempts",
-            json!("3"),
-            "17:19",
-            &["max_attempts", "expected"],
-        ),
-        set(
-            "too many attempts",
-            "max_attempts",
-            json!(101),
-            "17:19",
-            &["max_attempts", "100"],
-        ),
-        set(
-            "no attempts",
-            "max_attempts",
-            json!(0),
-            "17:19",
-            &["max_attempts", "1"],
-        ),
-        set(
-            "a fraction",
-            "max_attempts",
-            json!(1.5),
-            "17:19",
-            &["max_attempts"],
-        ),
-        set(
-            "negative seconds",
-            "tick_seconds",
-            json!(-1),
-            "4:19",
-            &["tick_seconds"],
-        ),
-        set(
-            "no time",
-            "worker_timeout_seconds",
-            json!(0),
-            "17:29",
-            &["worker_timeout_seconds"],
-        ),
-        set(
-            "no such mode",
-            "mode",
-            json!("comit"),
-            "17:11",
-            &["mode", "commit"],
-        ),
+        case("duplicate key", duplicate, "3:3", &["duplicate key", "`goal`", "2:3"]),
+        case("duplicate key in a task", in_task, "9:19", &["duplicate key", "tasks[0]"]),
+        set("unknown key", "budget", json!({ "max_wall_second": 5 }), "18:5", &["max_wall_second", "did you mean `max_wall_seconds`?"]),
+        set("unknown key at the top", "verfy_cmd", json!("true"), "17:3", &["verfy_cmd", "did you mean `verify_cmd`?"]),
+        set("a key of another object", "max_usd", json!(5), "17:3", &["max_usd", "budget"]),
+        set("number for a text", "goal", json!(7), "2:11", &["goal", "expected"]),
+        set("text for a number", "max_attempts", json!("3"), "17:19", &["max_attempts", "expected"]),
+        set("too many attempts", "max_attempts", json!(101), "17:19", &["max_attempts", "100"]),
+        set("no attempts", "max_attempts", json!(0), "17:19", &["max_attempts", "1"]),
+        set("a fraction", "max_attempts", json!(1.5), "17:19", &["max_attempts"]),
+        set("negative seconds", "tick_seconds", json!(-1), "4:19", &["tick_seconds"]),
+        set("no time", "worker_timeout_seconds", json!(0), "17:29", &["worker_timeout_seconds"]),
+        set("no such mode", "mode", json!("comit"), "17:11", &["mode", "commit"]),
         set("null for a required key", "repo", Value::Null, "3:11", &["repo"]),
-        set(
-            "an empty command",
-            "worker_cmd",
-            json!("  "),
-            "5:17",
-            &["worker_cmd"],
-        ),
-        set(
-            "a command of numbers",
-            "worker_cmd",
-            json!(["sh", 1]),
-            "",
-            &["worker_cmd[1]"],
-        ),
+        set("an empty command", "worker_cmd", json!("  "), "5:17", &["worker_cmd"]),
+        set("a command of numbers", "worker_cmd", json!(["sh", 1]), "", &["worker_cmd[1]"]),
         set("tasks that are no list", "tasks", json!({}), "", &["tasks"]),
-        case(
-            "a task's goal",
-            goal(|goal| goal["tasks"][1]["goal"] = json!(["x"])),
-            "14:15",
-            &["tasks[1].goal", "expected"],
-        ),
-        case(
-            "no tasks",
-            goal(|goal| drop(goal.as_object_mut().unwrap().remove("tasks"))),
-            "",
-            &["tasks", "missing"],
-        ),
-        case(
-            "no worker",
-            goal(|goal| drop(goal.as_object_mut().unwrap().remove("worker_cmd"))),
-            "",
-            &["worker_cmd", "missing"],
-        ),
+        case("a task's goal", goal(|goal| goal["tasks"][1]["goal"] = json!(["x"])), "14:15", &["tasks[1].goal", "expected"]),
+        case("no tasks", goal(|goal| drop(goal.as_object_mut().unwrap().remove("tasks"))), "", &["tasks", "missing"]),
+        case("no worker", goal(|goal| drop(goal.as_object_mut().unwrap().remove("worker_cmd"))), "", &["worker_cmd", "missing"]),
     ];
     cases.iter().for_each(refuses);
 }
 
 #[test]
+#[rustfmt::skip] // a table
 fn ids_and_an_order_that_cannot_be() {
     let long = "x".repeat(200);
     let after = |which: &[(usize, &str)]| {
-        goal(|goal| {
-            which
-                .iter()
-                .for_each(|(task, id)| goal["tasks"][*task]["after"] = json!([id]))
-        })
+        goal(|goal| which.iter().for_each(|(task, id)| { goal["tasks"][*task]["after"] = json!([id]); }))
     };
     let cases = [
         with_id("a repeated id", "t1", &["tasks[1].id", "t1"]),
@@ -349,12 +233,7 @@ fn ids_and_an_order_that_cannot_be() {
         with_id("a line end in an id", "a\nb", &["tasks[1].id"]),
         with_id("a NUL in an id", "a\0b", &["tasks[1].id"]),
         with_id("a letter beyond ASCII in an id", "tür", &["tasks[1].id"]),
-        case(
-            "a cycle",
-            after(&[(0, "t2"), (1, "t1")]),
-            "",
-            &["after", "t1", "t2"],
-        ),
+        case("a cycle", after(&[(0, "t2"), (1, "t1")]), "", &["after", "t1", "t2"]),
         case("a task after itself", after(&[(0, "t1")]), "", &["after", "t1"]),
         case("after an unknown task", after(&[(0, "t9")]), "", &["t9"]),
     ];
@@ -381,36 +260,22 @@ fn budgets_of_nothing() {
 }
 
 #[test]
+#[rustfmt::skip] // a table
 fn what_is_not_there_yet_is_refused_by_name() {
     let top = [
-        ("isolation", json!("checkout")),
-        ("sandbox", json!("required")),
-        ("sandbox", json!("auto")),
-        ("sandbox_write", json!(["/tmp"])),
-        ("max_parallel", json!(2)),
-        ("agent", json!("claude")),
-        ("audit_sink", json!("/tmp/x")),
-        ("aar_priv", json!("key.json")),
-        ("aar_tool", json!("aar.mjs")),
-        ("subject", json!("did:x:y")),
-        ("principal", json!("did:x:y")),
-        ("verifier", json!("did:x:y")),
+        ("isolation", json!("checkout")), ("sandbox", json!("required")), ("sandbox", json!("auto")),
+        ("sandbox_write", json!(["/tmp"])), ("max_parallel", json!(2)), ("agent", json!("claude")),
+        ("audit_sink", json!("/tmp/x")), ("aar_priv", json!("key.json")), ("aar_tool", json!("aar.mjs")),
+        ("subject", json!("did:x:y")), ("principal", json!("did:x:y")), ("verifier", json!("did:x:y")),
         ("alerts", json!({ "command": ["true"] })),
     ];
-    let in_contract = [
-        ("scope", json!(["src/**"])),
-        ("require_receipt", json!(true)),
-        ("receipt", json!({})),
-    ];
+    let in_contract = [("scope", json!(["src/**"])), ("require_receipt", json!(true)), ("receipt", json!({}))];
     let in_task = [("scope", json!(["src/**"])), ("immutable", json!(["path:x"]))];
     let check = |key: &str, bytes: Vec<u8>| {
         let place = Place::bare();
         fs::write(place.goal(), bytes).unwrap();
         let before = Tree::of(place.folder());
-        place
-            .run(["run"])
-            .exits(10)
-            .says(&["goal.json:", key, "this version", "next:"]);
+        place.run(["run"]).exits(10).says(&["goal.json:", key, "this version", "next:"]);
         before.is_still(place.folder());
     };
     for (key, value) in top {
@@ -425,124 +290,35 @@ fn what_is_not_there_yet_is_refused_by_name() {
 }
 
 #[test]
+#[rustfmt::skip] // a table
 fn a_repository_or_a_program_that_is_not_there() {
     let missing = json!("no-such-program-anywhere {task_file}");
     let cases = [
-        set(
-            "no repository",
-            "repo",
-            json!("nowhere"),
-            "3:11",
-            &["repo", "nowhere"],
-        ),
-        set(
-            "a file for a repository",
-            "repo",
-            json!("goal.json"),
-            "3:11",
-            &["repo"],
-        ),
-        set(
-            "no program",
-            "worker_cmd",
-            missing,
-            "5:17",
-            &["worker_cmd", "there is no program `no-such-program-anywhere`"],
-        ),
-        set(
-            "no program in a list",
-            "worker_cmd",
-            json!(["./not-here"]),
-            "",
-            &["worker_cmd", "there is no program `./not-here`"],
-        ),
-        set(
-            "a program that is none",
-            "worker_cmd",
-            json!(["../goal.json"]),
-            "",
-            &["worker_cmd", "goal.json"],
-        ),
-        case(
-            "a task's own program",
-            goal(|goal| goal["tasks"][1]["worker_cmd"] = json!("nope-nope x")),
-            "15:21",
-            &["tasks[1].worker_cmd", "nope-nope"],
-        ),
-        case(
-            "a placeholder in backticks",
-            goal(|goal| goal["worker_cmd"] = json!("echo `echo {task}`")),
-            "5:17",
-            &["backticks", "$MACHINE_TASK"],
-        ),
-        case(
-            "a placeholder in a substitution",
-            goal(|goal| goal["worker_cmd"] = json!("echo $(echo {task})")),
-            "5:17",
-            &["$(…)"],
-        ),
-        case(
-            "a nested shell",
-            goal(|goal| goal["worker_cmd"] = json!("bash -c 'echo {task}'")),
-            "5:17",
-            &["bash", "once more"],
-        ),
-        case(
-            "a nested shell in a list",
-            goal(|goal| goal["worker_cmd"] = json!(["sh", "-c", "echo {task}"])),
-            "",
-            &["worker_cmd"],
-        ),
-        case(
-            "eval",
-            goal(|goal| goal["worker_cmd"] = json!("eval \"{task}\"")),
-            "5:17",
-            &["eval"],
-        ),
+        set("no repository", "repo", json!("nowhere"), "3:11", &["repo", "nowhere"]),
+        set("a file for a repository", "repo", json!("goal.json"), "3:11", &["repo"]),
+        set("no program", "worker_cmd", missing, "5:17", &["worker_cmd", "there is no program `no-such-program-anywhere`"]),
+        set("no program in a list", "worker_cmd", json!(["./not-here"]), "", &["worker_cmd", "there is no program `./not-here`"]),
+        set("a program that is none", "worker_cmd", json!(["../goal.json"]), "", &["worker_cmd", "goal.json"]),
+        case("a task's own program", goal(|goal| goal["tasks"][1]["worker_cmd"] = json!("nope-nope x")), "15:21", &["tasks[1].worker_cmd", "nope-nope"]),
+        case("a placeholder in backticks", goal(|goal| goal["worker_cmd"] = json!("echo `echo {task}`")), "5:17", &["backticks", "$MACHINE_TASK"]),
+        case("a placeholder in a substitution", goal(|goal| goal["worker_cmd"] = json!("echo $(echo {task})")), "5:17", &["$(…)"]),
+        case("a nested shell", goal(|goal| goal["worker_cmd"] = json!("bash -c 'echo {task}'")), "5:17", &["bash", "once more"]),
+        case("a nested shell in a list", goal(|goal| goal["worker_cmd"] = json!(["sh", "-c", "echo {task}"])), "", &["worker_cmd"]),
+        case("eval", goal(|goal| goal["worker_cmd"] = json!("eval \"{task}\"")), "5:17", &["eval"]),
     ];
     cases.iter().for_each(refuses);
 }
 
 #[test]
+#[rustfmt::skip] // a table
 fn texts_that_cannot_arrive() {
     let long = "x".repeat(200 << 10);
     let cases = [
-        case(
-            "200 KiB by {task}",
-            goal(|goal| {
-                goal["worker_cmd"] = json!("echo {task}");
-                goal["tasks"][0]["goal"] = json!(long);
-            }),
-            "10:15",
-            &["tasks[0].goal", "{task_file}"],
-        ),
-        case(
-            "200 KiB by its variable",
-            goal(|goal| {
-                goal["worker_cmd"] = json!("echo \"$MACHINE_TASK\"");
-                goal["tasks"][0]["goal"] = json!(long);
-            }),
-            "10:15",
-            &["tasks[0].goal", "{task_file}"],
-        ),
-        case(
-            "a NUL",
-            goal(|goal| goal["tasks"][0]["goal"] = json!("a\0b")),
-            "10:15",
-            &["tasks[0].goal", "NUL"],
-        ),
-        case(
-            "a blank text",
-            goal(|goal| goal["tasks"][0]["goal"] = json!(" \n ")),
-            "10:15",
-            &["tasks[0].goal"],
-        ),
-        case(
-            "a NUL in a command",
-            goal(|goal| goal["worker_cmd"] = json!("echo \0")),
-            "5:17",
-            &["worker_cmd", "NUL"],
-        ),
+        case("200 KiB by {task}", goal(|goal| { goal["worker_cmd"] = json!("echo {task}"); goal["tasks"][0]["goal"] = json!(long); }), "10:15", &["tasks[0].goal", "{task_file}"]),
+        case("200 KiB by its variable", goal(|goal| { goal["worker_cmd"] = json!("echo \"$MACHINE_TASK\""); goal["tasks"][0]["goal"] = json!(long); }), "10:15", &["tasks[0].goal", "{task_file}"]),
+        case("a NUL", goal(|goal| goal["tasks"][0]["goal"] = json!("a\0b")), "10:15", &["tasks[0].goal", "NUL"]),
+        case("a blank text", goal(|goal| goal["tasks"][0]["goal"] = json!(" \n ")), "10:15", &["tasks[0].goal"]),
+        case("a NUL in a command", goal(|goal| goal["worker_cmd"] = json!("echo \0")), "5:17", &["worker_cmd", "NUL"]),
     ];
     cases.iter().for_each(refuses);
 }

@@ -119,6 +119,10 @@ fn the_lock_of_a_log_that_was_moved_away_does_not_let_a_second_driver_work() {
     let place = waiting();
     let first = place.start(["run"]);
     is_at_work(&place);
+    // After its record the driver does not look at the log before the worker ends.
+    wait_until("the worker's record", TIME_MAX, || {
+        place.history().count("worker_started") == 1
+    });
     fs::rename(place.path("driver-log.jsonl"), place.path("moved.jsonl")).unwrap();
     // The tree is still locked, so two drivers never work on it at once.
     place.run(["run"]).exits(11);

@@ -3,7 +3,6 @@
 //! `MACHINE_DRIVER_KILLS=n` sets how often the crash tests kill (each; default 40). `MACHINE_DRIVER_BIN` names another binary.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     reason = "in a test a broken assumption is to end it"
 )]
