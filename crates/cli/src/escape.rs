@@ -20,6 +20,23 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
     }
 }
 
+/// The same JSON with what a terminal could act on written as `\\uXXXX`. Such characters stand in strings alone, where
+/// both are one.
+pub(crate) fn json(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\n' || !is_dangerous(c) {
+            shown.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to a string cannot fail.
+            let _ = write!(shown, "\\u{unit:04x}");
+        }
+    }
+    shown
+}
+
 /// Adds a character as it may be shown.
 pub(crate) fn push(shown: &mut String, c: char) {
     match c {
@@ -77,6 +94,15 @@ mod tests {
         for text in ["grüße, 世界", "l’été — 5 €", "👍🏽 ❤️", "`$(x)` \"q\" 'p' \\", ""] {
             assert_eq!(line(text), text);
         }
+    }
+
+    #[test]
+    fn json_stays_the_same_json() {
+        let value = serde_json::json!({"a\u{202e}": "x\u{9b}2J\u{e0041} é\n", "b": [1, "\u{1b}"]});
+        let shown = json(&format!("{value}\n"));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+        assert!(shown.trim_end().chars().all(|c| !is_dangerous(c)), "{shown}");
+        assert!(shown.contains("\\udb40\\udc41 é"), "{shown}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use serde_json::json;
 use crate::app::summary;
 use crate::args::{LogQueryArgs, LogShowArgs};
 use crate::error::Failure;
+use crate::escape;
 use crate::me::Me;
 use crate::narrate::counted;
 use crate::out::Out;
@@ -219,13 +220,13 @@ fn print(entry: &Entry<'_>, out: &Out) -> Result<(), BoxError> {
     }
 }
 
-/// A record with its line's bytes as they are for a program, in words for a person.
+/// A record as its line has it for a program, in words for a person.
 fn text(entry: &Entry<'_>, out: &Out) -> String {
     if !out.is_json() {
         return line::text(&entry.record) + "\n";
     }
     // It was read as JSON, so it is UTF-8; what is valid inside one object is valid inside another.
-    let raw = String::from_utf8_lossy(entry.bytes);
+    let raw = escape::json(&String::from_utf8_lossy(entry.bytes));
     format!(
         "{{\"type\":\"record\",\"line\":{},\"record\":{raw}}}\n",
         entry.line

@@ -9,10 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anstream::AutoStream;
+use anstream::adapter::strip_str;
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
+use crate::escape;
 use crate::style::{self, paint};
 
 /// Where everything goes. Clones are one and the same.
@@ -24,29 +27,48 @@ pub(crate) struct Out {
 struct Shared {
     json: bool,
     quiet: bool,
-    stdout: Mutex<Box<dyn Write + Send>>,
-    stderr: Mutex<Box<dyn Write + Send>>,
+    stdout: Mutex<Stream>,
+    stderr: Mutex<Stream>,
     gone: AtomicBool,
     progress: bool,
     bar: Mutex<Option<ProgressBar>>,
 }
 
+struct Stream {
+    writer: Box<dyn Write + Send>,
+    styles: bool,
+}
+
+impl Stream {
+    /// With styles where the stream and the variables say so: terminals, `NO_COLOR`, `CLICOLOR_FORCE`, `TERM`.
+    fn auto(writer: impl RawStream + Send + 'static) -> Self {
+        let styles = AutoStream::choice(&writer) != ColorChoice::Never;
+        Self {
+            writer: Box::new(writer),
+            styles,
+        }
+    }
+
+    /// All at once: a stream that takes styles out as it writes makes a write of each piece between two of them.
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        if self.styles {
+            self.writer.write_all(text.as_bytes())?;
+        } else {
+            self.writer.write_all(strip_str(text).to_string().as_bytes())?;
+        }
+        self.writer.flush()
+    }
+}
+
 impl Out {
     /// The process's own streams.
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        let stdout = Box::new(AutoStream::auto(io::stdout()));
-        let stderr = Box::new(AutoStream::auto(io::stderr()));
+        let (stdout, stderr) = (Stream::auto(io::stdout()), Stream::auto(io::stderr()));
         let progress = !json && !quiet && io::stderr().is_terminal();
         Self::to(json, quiet, progress, stdout, stderr)
     }
 
-    fn to(
-        json: bool,
-        quiet: bool,
-        progress: bool,
-        stdout: Box<dyn Write + Send>,
-        stderr: Box<dyn Write + Send>,
-    ) -> Self {
+    fn to(json: bool, quiet: bool, progress: bool, stdout: Stream, stderr: Stream) -> Self {
         let (stdout, stderr) = (Mutex::new(stdout), Mutex::new(stderr));
         let (gone, bar) = (AtomicBool::new(false), Mutex::new(None));
         Self {
@@ -95,7 +117,7 @@ impl Out {
     /// A line of the product, for programs. It has a `type`.
     pub(crate) fn json(&self, value: &Value) {
         if self.is_json() {
-            self.write_out(&format!("{value}\n"));
+            self.write_out(&escape::json(&format!("{value}\n")));
         }
     }
 
@@ -125,7 +147,7 @@ impl Out {
         self.beside_the_bar(|| {
             let mut stderr = lock(&self.shared.stderr);
             // With stderr gone there is nobody left to tell.
-            let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+            let _ = stderr.write(text);
         });
     }
 
@@ -135,8 +157,7 @@ impl Out {
         }
         self.beside_the_bar(|| {
             let mut stdout = lock(&self.shared.stdout);
-            let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-            if written.is_err() {
+            if stdout.write(text).is_err() {
                 self.shared.gone.store(true, Ordering::Relaxed);
             }
         });
@@ -200,9 +221,9 @@ pub(crate) mod captured {
     /// Runs something and returns what it wrote to stdout and stderr, without colours.
     pub(crate) fn capture<T>(json: bool, quiet: bool, run: impl FnOnce(&Out) -> T) -> (T, String, String) {
         let (stdout, stderr) = (Kept::default(), Kept::default());
-        let plain = |kept: &Kept| {
-            let kept: Box<dyn Write + Send> = Box::new(kept.clone());
-            Box::new(anstream::StripStream::new(kept))
+        let plain = |kept: &Kept| Stream {
+            writer: Box::new(kept.clone()),
+            styles: false,
         };
         let result = run(&Out::to(json, quiet, false, plain(&stdout), plain(&stderr)));
         let text = |kept: Kept| String::from_utf8(lock(&kept.0).clone()).unwrap();
@@ -220,7 +241,11 @@ pub(crate) mod captured {
                 Ok(())
             }
         }
-        let out = Out::to(false, false, false, Box::new(Closed), Box::new(Closed));
+        let closed = || Stream {
+            writer: Box::new(Closed),
+            styles: true,
+        };
+        let out = Out::to(false, false, false, closed(), closed());
         assert!(!out.is_gone());
         out.say("one");
         assert!(out.is_gone());

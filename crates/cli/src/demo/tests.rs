@@ -8,10 +8,18 @@ fn the_site_is_a_goal_whose_tests_all_fail_at_first() {
     let site = Site::build(Some(&folder.path().join("it's a demo"))).unwrap();
     let file = read_goal(&site.goal).unwrap();
     preflight::check(&file, preflight::Commands::BOTH).unwrap();
-    assert!(preflight::warnings(&file).is_empty(), "{:?}", preflight::warnings(&file));
+    assert!(
+        preflight::warnings(&file).is_empty(),
+        "{:?}",
+        preflight::warnings(&file)
+    );
     for task in &file.goal().tasks {
         let mut sh = std::process::Command::new("sh");
-        let passed = sh.args(["test.sh", task.id.as_str()]).current_dir(&site.repo).output().unwrap();
+        let passed = sh
+            .args(["test.sh", task.id.as_str()])
+            .current_dir(&site.repo)
+            .output()
+            .unwrap();
         assert!(!passed.status.success(), "{}", task.id);
     }
     let left = crate::git::ask(&site.repo, &["status", "--porcelain"]);
@@ -26,7 +34,10 @@ fn it_goes_as_planned_and_a_difference_is_seen() {
     let seen = look(&site.goal).unwrap();
     assert_eq!(plan::compare(&seen, summed.exit), Vec::<String>::new());
     let wrong_end = plan::compare(&seen, Exit::Done);
-    assert!(matches!(wrong_end.as_slice(), [line] if line.starts_with("the run ended with 0")), "{wrong_end:?}");
+    assert!(
+        matches!(wrong_end.as_slice(), [line] if line.starts_with("the run ended with 0")),
+        "{wrong_end:?}"
+    );
 
     let untouched = Site::build(Some(&folder.path().join("second"))).unwrap();
     let differences = plan::compare(&look(&untouched.goal).unwrap(), Exit::Blocked);

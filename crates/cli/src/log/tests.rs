@@ -163,7 +163,11 @@ fn a_record_is_wrapped_as_it_is() {
         };
         print(&entry, out).unwrap();
     });
-    assert!(stdout.contains(&line), "the bytes are the log's own");
+    let shown = line.replace('\u{202e}', "\\u202e");
+    assert!(
+        stdout.contains(&shown),
+        "as the log has it, made fit for a terminal: {stdout}"
+    );
     let wrapped: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(
         wrapped,
