@@ -119,7 +119,6 @@ fn a_hostile_git_environment_neither_breaks_it_nor_runs() {
         ("GIT_CONFIG_VALUE_0", path("evil/hooks")),
         ("GIT_EXTERNAL_DIFF", path("evil/hooks/pre-commit")),
         ("GIT_PAGER", path("evil/hooks/pre-commit")),
-        ("GIT_AUTHOR_DATE", Some("never".into())),
     ];
     let evil = Tree::of(&place.path("evil"));
     demo(&place, &["--dir", "there"], &hostile)
@@ -128,6 +127,16 @@ fn a_hostile_git_environment_neither_breaks_it_nor_runs() {
     assert_eq!(place.text("pwned"), "", "somebody's hook ran");
     evil.is_still(&place.path("evil"));
     assert!(!place.path("nowhere.git").exists());
+}
+
+#[test]
+fn a_date_of_the_users_does_not_reach_the_demos_git() {
+    let place = Place::bare();
+    let dates = [
+        ("GIT_AUTHOR_DATE", Some("never".into())),
+        ("GIT_COMMITTER_DATE", Some("never".into())),
+    ];
+    demo(&place, &["--dir", "there"], &dates).exits(0);
 }
 
 #[test]

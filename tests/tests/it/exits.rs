@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use machine_driver_state::event::{Event, GoalComplete};
+use machine_driver_state::record::Record;
 use machine_driver_tests::{Place, Tree, repository};
 use serde_json::{Value, json};
 
@@ -150,25 +152,7 @@ fn a_log_that_does_not_hold_ends_verification_with_5_and_a_run_with_1() {
     place.run(["run"]).exits(0);
     let whole = place.text("driver-log.jsonl");
     let lines: Vec<&str> = whole.lines().collect();
-    let check = |name: &str, log: String, says: &[&str]| {
-        fs::write(place.path("driver-log.jsonl"), &log).unwrap();
-        let before = Tree::of(place.folder());
-        for command in [&["log", "verify"][..], &["replay"]] {
-            let ended = place.run(command);
-            assert_eq!(ended.code, 5, "{name}: {command:?}\n{}", ended.text());
-            ended.says(says).says(&["driver-log.jsonl", "next:"]);
-        }
-        let last = place.run(["log", "verify", "--json"]).json().pop().unwrap();
-        assert_eq!(
-            (&last["code"], &last["exit"]),
-            (&json!("not_verified"), &json!(5)),
-            "{name}"
-        );
-        let ended = place.run(["run"]);
-        assert_eq!(ended.code, 1, "{name}: run\n{}", ended.text());
-        ended.says(says).says(&["driver-log.jsonl", "log restart"]);
-        before.is_still(place.folder());
-    };
+    let check = |name: &str, log: String, says: &[&str]| does_not_hold(&place, name, &log, says);
     check(
         "a changed record",
         whole.replacen("\"attempt\":1", "\"attempt\":2", 1),
@@ -208,8 +192,38 @@ fn a_log_that_does_not_hold_ends_verification_with_5_and_a_run_with_1() {
         "x\nx\n",
         "nothing ran on any of these"
     );
+}
 
-    fs::write(place.path("driver-log.jsonl"), lines[..4].join("\n") + "\n").unwrap();
+/// Every command that checks the log refuses this one by name and place, nothing runs, and nothing changes on disk.
+#[track_caller]
+fn does_not_hold(place: &Place, name: &str, log: &str, says: &[&str]) {
+    fs::write(place.path("driver-log.jsonl"), log).unwrap();
+    let before = Tree::of(place.folder());
+    for command in [&["log", "verify"][..], &["replay"]] {
+        let ended = place.run(command);
+        assert_eq!(ended.code, 5, "{name}: {command:?}\n{}", ended.text());
+        ended.says(says).says(&["driver-log.jsonl", "next:"]);
+    }
+    let last = place.run(["log", "verify", "--json"]).json().pop().unwrap();
+    assert_eq!(
+        (&last["code"], &last["exit"]),
+        (&json!("not_verified"), &json!(5)),
+        "{name}"
+    );
+    let ended = place.run(["run"]);
+    assert_eq!(ended.code, 1, "{name}: run\n{}", ended.text());
+    ended.says(says).says(&["driver-log.jsonl", "log restart"]);
+    before.is_still(place.folder());
+}
+
+#[test]
+fn a_new_chain_is_the_way_out_of_a_log_that_does_not_hold() {
+    let place = passing(&["a", "b"]);
+    place.run(["run"]).exits(0);
+    let whole = place.text("driver-log.jsonl");
+    let cut: Vec<&str> = whole.lines().take(4).collect();
+    fs::write(place.path("driver-log.jsonl"), cut.join("\n") + "\n").unwrap();
+    place.run(["run"]).exits(1);
     place
         .run(["log", "restart"])
         .exits(0)
@@ -220,19 +234,42 @@ fn a_log_that_does_not_hold_ends_verification_with_5_and_a_run_with_1() {
     assert_eq!(place.text("repo/runs.txt"), "x\nx\n");
 }
 
+/// A chain that is whole, of a run that the rules would not have made.
 #[test]
 fn a_record_that_nobody_asked_for_does_not_pass_the_replay() {
     let place = failing();
     place.run(["run"]).exits(3);
-    // A chain that is whole, of a run that the rules would not have made: `done` with a verify that failed.
-    let other = Place::new(
-        &json!({ "worker_cmd": "true", "verify_cmd": "true", "max_attempts": 1, "tasks": tasks(&["a"]) }),
-    );
-    other.run(["run"]).exits(0);
-    let digest = |place: &Place| place.history().0[0]["goal_sha256"].as_str().unwrap().to_owned();
-    let (ours, theirs) = (digest(&place), digest(&other));
-    assert_ne!(ours, theirs);
-    let snapshot = place.path(&format!("evidence/goal/{ours}.json"));
+    let log = place.text("driver-log.jsonl");
+    let records: Vec<Record> = log
+        .lines()
+        .map(|line| Record::read(line.as_bytes()).unwrap())
+        .collect();
+    let (last, before) = records.split_last().unwrap();
+    let wished = Event::GoalComplete(GoalComplete { done: 1, blocked: 0 });
+    let head = before.last().map(Record::head);
+    let forged = Record::after(head, last.at, &last.deployment_id, wished).unwrap();
+    let kept: Vec<&str> = log.lines().take(before.len()).collect();
+    fs::write(
+        place.path("driver-log.jsonl"),
+        kept.join("\n") + "\n" + &forged.line().unwrap() + "\n",
+    )
+    .unwrap();
+    let mut goal = place.json();
+    goal["checkpoint"]["hash"] = json!(forged.head().hash.to_string());
+    fs::write(place.goal(), goal.to_string()).unwrap();
+    place.run(["log", "verify"]).exits(0);
+    place
+        .run(["replay"])
+        .exits(5)
+        .says(&["the rules ask for", "driver-log.jsonl", "next:"]);
+}
+
+#[test]
+fn a_kept_goal_that_was_changed_or_lost_does_not_pass_the_replay() {
+    let place = failing();
+    place.run(["run"]).exits(3);
+    let digest = place.history().0[0]["goal_sha256"].as_str().unwrap().to_owned();
+    let snapshot = place.path(&format!("evidence/goal/{digest}.json"));
     let kept = fs::read_to_string(&snapshot).unwrap();
     fs::write(
         &snapshot,
@@ -240,9 +277,9 @@ fn a_record_that_nobody_asked_for_does_not_pass_the_replay() {
     )
     .unwrap();
     place.run(["log", "verify"]).exits(0);
-    place.run(["replay"]).exits(5).says(&["SHA-256"]);
+    place.run(["replay"]).exits(5).says(&["SHA-256", &digest]);
     fs::remove_file(&snapshot).unwrap();
-    place.run(["replay"]).exits(5).says(&[&ours]);
+    place.run(["replay"]).exits(5).says(&[&digest]);
 }
 
 #[test]
@@ -258,7 +295,7 @@ fn a_torn_last_line_is_cut_off_and_reported() {
     place
         .run(["run"])
         .exits(0)
-        .says(&["torn", "18 bytes"].map(|text| if text == "torn" { "middle of a line" } else { text }));
+        .says(&["middle of a line", "18 bytes"]);
     assert!(place.text("driver-log.jsonl").starts_with(&whole));
     place.holds();
 }
