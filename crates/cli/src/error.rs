@@ -19,6 +19,9 @@ pub(crate) enum Failure {
     /// The libraries below say so.
     #[error(transparent)]
     Driver(#[from] DriverError),
+    /// A task that is to be added does not fit into its goal.json; the places are those of the file with the task.
+    #[error("{0}")]
+    NewTask(Box<GoalError>),
     /// A log or a replay does not hold.
     #[error("{0}")]
     DoesNotHold(DriverError),
@@ -54,6 +57,7 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Driver(error) => error.exit(),
+            Self::NewTask(_) => Exit::BadGoal,
             Self::DoesNotHold(_) => Exit::NotVerified,
             Self::Usage { .. } => Exit::Usage,
             Self::Io { .. } | Self::Outside { .. } => Exit::Failed,
@@ -84,7 +88,7 @@ impl Failure {
         match self {
             Self::Driver(error) | Self::DoesNotHold(error) => path_of(error),
             Self::Io { path, .. } => Some(path),
-            Self::Usage { .. } | Self::Outside { .. } => None,
+            Self::Usage { .. } | Self::Outside { .. } | Self::NewTask(_) => None,
         }
     }
 
@@ -101,11 +105,16 @@ impl Failure {
 /// Tells a failure, and returns how the command ends.
 pub(crate) fn tell(failure: &Failure, out: &Out) -> Exit {
     out.idle();
-    match (out.is_json(), failure) {
-        (true, Failure::Driver(DriverError::Goal(error))) => out.json(&goal_json(error)),
-        (true, _) => out.json(&json(failure)),
-        (false, Failure::Driver(DriverError::Goal(error))) => out.write_err(&snippet::goal_error(error)),
-        (false, _) => out.write_err(&text(failure)),
+    let of_goal = match failure {
+        Failure::Driver(DriverError::Goal(error)) => Some((error, snippet::NEXT)),
+        Failure::NewTask(error) => Some((error, snippet::NEXT_TASK)),
+        _ => None,
+    };
+    match (out.is_json(), of_goal) {
+        (true, Some((error, step))) => out.json(&goal_json(error, step)),
+        (true, None) => out.json(&json(failure)),
+        (false, Some((error, step))) => out.write_err(&snippet::goal_error(error, step)),
+        (false, None) => out.write_err(&text(failure)),
     }
     failure.exit()
 }
@@ -140,7 +149,7 @@ fn json(failure: &Failure) -> Value {
     })
 }
 
-fn goal_json(error: &GoalError) -> Value {
+fn goal_json(error: &GoalError, step: &str) -> Value {
     let problems: Vec<Value> = error
         .problems()
         .map(|problem| {
@@ -159,7 +168,7 @@ fn goal_json(error: &GoalError) -> Value {
         "line": error.line(),
         "column": error.column(),
         "help": error.help(),
-        "next_step": snippet::NEXT,
+        "next_step": step,
         "problems": problems,
         "more": error.uncounted(),
     })

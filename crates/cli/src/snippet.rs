@@ -11,6 +11,9 @@ use crate::escape;
 /// What to do about a goal.json that is not acceptable.
 pub(crate) const NEXT: &str = "Mend the file, then `machine-driver check` looks at it again.";
 
+/// What to do about a task that would make it so.
+pub(crate) const NEXT_TASK: &str = "Nothing was changed: mend the flags, then add the task again.";
+
 /// Bytes of source shown before and after the place; a goal.json may be one line of 64 MiB.
 const BEFORE: usize = 60;
 const AFTER: usize = 60;
@@ -21,8 +24,8 @@ const POINTED: usize = 40;
 /// A help longer than this, in characters, gets a line of its own.
 const LABEL: usize = 60;
 
-/// Every problem with its place, and what to do, as terminal text.
-pub(crate) fn goal_error(error: &GoalError) -> String {
+/// Every problem with its place, and the next step, as terminal text.
+pub(crate) fn goal_error(error: &GoalError, step: &str) -> String {
     let renderer = Renderer::styled().term_width(160);
     let mut text = String::new();
     for problem in error.problems() {
@@ -38,7 +41,7 @@ pub(crate) fn goal_error(error: &GoalError) -> String {
     if error.uncounted() > 0 {
         text += &format!("and {} more\n", error.uncounted());
     }
-    text + &next(NEXT)
+    text + &next(step)
 }
 
 /// The line `:::` between a place and a source that has no path of its own. The place is written apart from the source
@@ -138,7 +141,7 @@ mod tests {
     fn check(name: &str, source: &[u8]) {
         let place = Place::unseen(PathBuf::from("goal.json"), PathBuf::from("/w"), None);
         let error = GoalFile::parse(source, &place).unwrap_err();
-        let text = anstream::adapter::strip_str(&goal_error(&error)).to_string();
+        let text = anstream::adapter::strip_str(&goal_error(&error, NEXT)).to_string();
         assert!(text.lines().all(|line| line.chars().count() < 240), "{text}");
         insta::assert_snapshot!(name, text);
     }
