@@ -78,6 +78,7 @@ impl Failure {
         match self {
             Self::Driver(error) | Self::DoesNotHold(error) => error.next_step(),
             Self::Usage { help, .. } | Self::Outside { help, .. } => Some(help.clone()),
+            Self::NewTask(_) => Some(snippet::NEXT_TASK.into()),
             Self::Io { .. } => {
                 Some("Check the path, its rights and the space on its disk, then start again.".into())
             }
