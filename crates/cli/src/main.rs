@@ -3,7 +3,6 @@
 mod app;
 mod args;
 mod check;
-mod contract;
 mod demo;
 mod error;
 mod escape;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::app::summary;
 use crate::args::RunArgs;
-use crate::contract;
+
 use crate::error::Failure;
 use crate::escape;
 use crate::me::Me;
@@ -132,7 +132,9 @@ impl Teller {
 /// Box 0 at a start, where there is something to say.
 pub(crate) fn about_contract(goal: &Goal) -> Option<String> {
     let why = match &goal.contract {
-        Some(contract) => contract::not_ratified(contract, SystemClock::new().now())?,
+        Some(contract) => {
+            machine_driver_governor::contract::not_ratified(contract, SystemClock::new().now())?
+        }
         None if narrate::wants_commit(goal) => "there is none",
         None => return None,
     };

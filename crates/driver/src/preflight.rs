@@ -92,9 +92,13 @@ fn about_worker(name: &str, command: &CommandLine) -> Vec<String> {
 
 fn about_verifiers(goal: &Goal) -> Vec<String> {
     let Some(command) = &goal.verify_cmd else {
-        return vec![
-            "there is no verify_cmd: nothing can say that a task is done, so every task ends blocked".into(),
-        ];
+        let without = goal.tasks.iter().filter(|task| task.verify_cmd.is_none());
+        let ids: Vec<&str> = without.map(|task| task.id.as_str()).collect();
+        let line = format!(
+            "there is no verify_cmd for {}: nothing can say that it is done, so it ends blocked",
+            few(&ids)
+        );
+        return if ids.is_empty() { Vec::new() } else { vec![line] };
     };
     let program = match command {
         CommandLine::Argv(arguments) => arguments.first().cloned(),
@@ -110,6 +114,15 @@ fn about_verifiers(goal: &Goal) -> Vec<String> {
             )]
         }
         _ => Vec::new(),
+    }
+}
+
+/// The first of these names, and how many more there are.
+fn few(names: &[&str]) -> String {
+    let shown: Vec<String> = names.iter().take(3).map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(shown.len()) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 

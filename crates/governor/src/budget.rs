@@ -21,14 +21,7 @@ pub fn breach(budget: &Budget, state: &State, now: Timestamp) -> Option<BudgetHa
         budget.worker_runs_max,
         |n| format!("{n} worker runs"),
     )
-    .or_else(|| {
-        over(
-            "max_wall_seconds",
-            wall_at(state, now),
-            budget.wall_max,
-            seconds,
-        )
-    })
+    .or_else(|| over("max_wall_seconds", wall_at(state, now), budget.wall_max, seconds))
     .or_else(|| over("max_tokens", spent.tokens, budget.tokens_max, tokens))
     .or_else(|| over("max_usd", spent.usd_micros, budget.usd_micros_max, dollars))
     .or_else(|| {
@@ -84,11 +77,7 @@ fn over<T: PartialOrd + Copy>(
     show: impl Fn(T) -> String,
 ) -> Option<BudgetHalt> {
     let max = max.filter(|max| used >= *max)?;
-    let reason = format!(
-        "{limit} reached: {} used, {} allowed",
-        show(used),
-        show(max)
-    );
+    let reason = format!("{limit} reached: {} used, {} allowed", show(used), show(max));
     Some(BudgetHalt {
         limit: limit.into(),
         used: show(used),
@@ -102,12 +91,7 @@ fn unknown(budget: &Budget, spent: &Spent) -> Option<BudgetHalt> {
     let words = budget.tokens_max.filter(|_| spent.runs_without_tokens > 0);
     let (limit, runs, what, max) = match (money, words) {
         (Some(max), _) => ("max_usd", spent.runs_without_usd, "its cost", dollars(max)),
-        (None, Some(max)) => (
-            "max_tokens",
-            spent.runs_without_tokens,
-            "its tokens",
-            tokens(max),
-        ),
+        (None, Some(max)) => ("max_tokens", spent.runs_without_tokens, "its tokens", tokens(max)),
         (None, None) => return None,
     };
     let used = format!(

@@ -5,6 +5,7 @@
 //!
 //! * [`next_action`] says what the driver does next, in constant time however many tasks there are.
 //! * [`budget`] says whether a limit is reached and when the next one will be.
+//! * [`contract`] says whether the target was ratified.
 //! * [`dial`] says which mode is granted.
 //! * [`replay`] proves that a log is what these rules ask for, byte for byte.
 //!
@@ -12,6 +13,7 @@
 //! and arrows between crates point down only.
 
 pub mod budget;
+pub mod contract;
 pub mod dial;
 mod next;
 pub mod replay;

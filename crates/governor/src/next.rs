@@ -2,8 +2,7 @@
 
 use machine_driver_state::canonical::sha256;
 use machine_driver_state::event::{
-    AttemptRef, Cause, Dispatch, Event, GoalComplete, Proposed, Quarantine, Requeue, Stage,
-    WorkerClass,
+    AttemptRef, Cause, Dispatch, Event, GoalComplete, Proposed, Quarantine, Requeue, Stage, WorkerClass,
 };
 use machine_driver_state::goal::{Goal, Task};
 use machine_driver_state::id::{ActorId, SessionId};
@@ -73,7 +72,9 @@ fn go_on(goal: &Goal, state: &State, current: &Current, now: Timestamp) -> Actio
     }
     if current.cut_off {
         let halt = budget::breach(&goal.budget, state, now);
-        return halt.map_or(Action::Stop(Run::Up), |halt| Action::Record(Event::BudgetHalt(halt)));
+        return halt.map_or(Action::Stop(Run::Up), |halt| {
+            Action::Record(Event::BudgetHalt(halt))
+        });
     }
     if known.interruptions >= INTERRUPTIONS_MAX {
         return give_up(attempt, Cause::Interrupted, interrupted_too_often());
@@ -103,18 +104,8 @@ fn go_on(goal: &Goal, state: &State, current: &Current, now: Timestamp) -> Actio
             ..
         } => after_failed_start(goal, task, known, attempt, detail.as_deref(), now),
         Phase::Exited {
-            unavailable,
-            detail,
-            ..
-        } => verify(
-            goal,
-            task,
-            index,
-            attempt,
-            *unavailable,
-            detail.as_deref(),
-            now,
-        ),
+            unavailable, detail, ..
+        } => verify(goal, task, index, attempt, *unavailable, detail.as_deref(), now),
     }
 }
 
@@ -178,13 +169,7 @@ fn session(state: &State, task: &Task, attempts: u32) -> SessionId {
     SessionId::new(digest.get(..SessionId::LENGTH).unwrap_or_default()).expect("half a digest")
 }
 
-fn after_failure(
-    goal: &Goal,
-    task: &Task,
-    known: &TaskState,
-    attempt: AttemptRef,
-    reason: &str,
-) -> Action {
+fn after_failure(goal: &Goal, task: &Task, known: &TaskState, attempt: AttemptRef, reason: &str) -> Action {
     let max = max_attempts(goal, task);
     if known.failed < max {
         return requeue(
@@ -218,8 +203,7 @@ fn after_failed_start(
 ) -> Action {
     let why = detail.unwrap_or("no reason given");
     if known.failed_starts >= INTERRUPTIONS_MAX {
-        let reason =
-            format!("the worker could not be started {INTERRUPTIONS_MAX} times in a row: {why}");
+        let reason = format!("the worker could not be started {INTERRUPTIONS_MAX} times in a row: {why}");
         return give_up(attempt, Cause::CouldNotStart, reason);
     }
     let not_before = now.after(wait::backoff(known.failed_starts));
@@ -269,11 +253,9 @@ fn verify(
 }
 
 fn give_up_waiting(goal: &Goal, state: &State, index: usize, blocker: usize) -> Action {
-    let (Some(task), Some(known), Some(blocker)) = (
-        goal.tasks.get(index),
-        state.at(index),
-        goal.tasks.get(blocker),
-    ) else {
+    let (Some(task), Some(known), Some(blocker)) =
+        (goal.tasks.get(index), state.at(index), goal.tasks.get(blocker))
+    else {
         return Action::Refuse("the plan names a task that the goal does not have");
     };
     give_up(

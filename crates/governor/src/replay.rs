@@ -132,14 +132,9 @@ impl<G: Goals> Replay<G> {
                 imported.origin,
                 Origin::Original | Origin::GoalJson | Origin::Restart
             ),
-            Event::DriverUp(_) | Event::GoalEdited(_) | Event::TaskAdded(_) | Event::Retried(_) => {
-                true
-            }
+            Event::DriverUp(_) | Event::GoalEdited(_) | Event::TaskAdded(_) | Event::Retried(_) => true,
             Event::Tampering(_) => true,
-            Event::Interrupted(..) => self
-                .state
-                .current()
-                .is_some_and(|current| !current.left_behind),
+            Event::Interrupted(..) => self.state.current().is_some_and(|current| !current.left_behind),
             _ => false,
         }
     }
@@ -209,15 +204,11 @@ fn answers(action: &Action, event: &Event) -> bool {
         (Action::Work(asked, _), Event::WorkerStarted(said, _) | Event::WorkerExited(said, _)) => {
             asked == said
         }
-        (Action::Verify(asked, ..), Event::Verified(said, _) | Event::VerifyFailed(said, _)) => {
-            asked == said
-        }
+        (Action::Verify(asked, ..), Event::Verified(said, _) | Event::VerifyFailed(said, _)) => asked == said,
         (Action::Verify(asked, _, tries), Event::VerifyUnavailable(said, unavailable)) => {
             asked == said && *tries == unavailable.tries
         }
-        (Action::ClearUp(asked, Stage::Worker | Stage::Verify), Event::Interrupted(said, _)) => {
-            asked == said
-        }
+        (Action::ClearUp(asked, Stage::Worker | Stage::Verify), Event::Interrupted(said, _)) => asked == said,
         _ => false,
     }
 }
@@ -225,18 +216,13 @@ fn answers(action: &Action, event: &Event) -> bool {
 fn asked(action: &Action) -> String {
     match action {
         Action::Record(event) => said(event),
-        Action::ClearUp(attempt, _) => format!(
-            "clearing up attempt {} of `{}`",
-            attempt.attempt, attempt.task
-        ),
-        Action::Work(attempt, _) => format!(
-            "a worker for attempt {} of `{}`",
-            attempt.attempt, attempt.task
-        ),
-        Action::Verify(attempt, ..) => format!(
-            "a verify for attempt {} of `{}`",
-            attempt.attempt, attempt.task
-        ),
+        Action::ClearUp(attempt, _) => {
+            format!("clearing up attempt {} of `{}`", attempt.attempt, attempt.task)
+        }
+        Action::Work(attempt, _) => format!("a worker for attempt {} of `{}`", attempt.attempt, attempt.task),
+        Action::Verify(attempt, ..) => {
+            format!("a verify for attempt {} of `{}`", attempt.attempt, attempt.task)
+        }
         Action::Wait(until) => format!("waiting until {until}"),
         Action::Stop(_) => "the end of the run".into(),
         Action::Refuse(why) => format!("nothing ({why})"),

@@ -50,9 +50,6 @@ mod tests {
 
     #[test]
     fn verify_is_repeated_after_one_and_two_seconds() {
-        assert_eq!(
-            [1, 2].map(|tries| before_verify_again(tries).as_secs()),
-            [1, 2]
-        );
+        assert_eq!([1, 2].map(|tries| before_verify_again(tries).as_secs()), [1, 2]);
     }
 }

@@ -50,16 +50,44 @@ fn the_course_of_one_task() {
         assert_eq!(names(goal(&[vec![]]), outcomes), expected, "{outcomes:?}");
     };
     check(&[OK, OK], &["verified", "proposed", "goal_complete"]);
-    let again = ["verify_failed", "requeue", "dispatch", "worker_started", "worker_exited"];
-    check(&[OK, FAIL, OK, OK], &[&again[..], &["verified", "proposed", "goal_complete"]].concat());
-    let thrice = [&again[..], &again[..], &["verify_failed", "quarantine", "goal_complete"]].concat();
+    let again = [
+        "verify_failed",
+        "requeue",
+        "dispatch",
+        "worker_started",
+        "worker_exited",
+    ];
+    check(
+        &[OK, FAIL, OK, OK],
+        &[&again[..], &["verified", "proposed", "goal_complete"]].concat(),
+    );
+    let thrice = [
+        &again[..],
+        &again[..],
+        &["verify_failed", "quarantine", "goal_complete"],
+    ]
+    .concat();
     check(&[OK, FAIL, OK, FAIL, OK, FAIL], &thrice);
-    let limited = ["requeue", "dispatch", "worker_started", "worker_exited", "verified", "proposed", "goal_complete"];
+    let limited = [
+        "requeue",
+        "dispatch",
+        "worker_started",
+        "worker_exited",
+        "verified",
+        "proposed",
+        "goal_complete",
+    ];
     check(&[RATE_LIMITED, OK, OK], &limited);
     check(&[CANNOT_START, OK, OK], &limited);
     let unavailable = ["verify_unavailable"; 3];
-    check(&[OK, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE], &[&unavailable[..], &["quarantine", "goal_complete"]].concat());
-    check(&[OK, UNAVAILABLE, OK], &["verify_unavailable", "verified", "proposed", "goal_complete"]);
+    check(
+        &[OK, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE],
+        &[&unavailable[..], &["quarantine", "goal_complete"]].concat(),
+    );
+    check(
+        &[OK, UNAVAILABLE, OK],
+        &["verify_unavailable", "verified", "proposed", "goal_complete"],
+    );
 }
 
 #[test]
@@ -75,7 +103,10 @@ fn a_rate_limit_costs_no_attempt_and_waits_longer_each_time() {
 fn a_worker_that_never_starts_is_given_up_after_ten() {
     let world = run(goal(&[vec![]]), &[CANNOT_START; 20]);
     let task = world.state.at(0).unwrap();
-    assert_eq!((task.cause, task.attempts, task.failed), (Some(Cause::CouldNotStart), 10, 0));
+    assert_eq!(
+        (task.cause, task.attempts, task.failed),
+        (Some(Cause::CouldNotStart), 10, 0)
+    );
 }
 
 #[test]
@@ -89,7 +120,11 @@ fn ten_crashes_in_a_row_block_a_task() {
     }
     world.finish(&[]);
     assert_eq!(world.state.at(0).unwrap().cause, Some(Cause::Interrupted));
-    assert_eq!(world.state.at(1).unwrap().status, Status::Done, "the next task is not held up");
+    assert_eq!(
+        world.state.at(1).unwrap().status,
+        Status::Done,
+        "the next task is not held up"
+    );
 }
 
 #[test]
@@ -109,7 +144,9 @@ fn ten_crashes_in_a_row_in_the_verify_block_a_task_and_run_its_worker_once() {
 #[test]
 fn a_verify_that_is_cut_off_goes_on_in_the_next_run_and_its_worker_does_not() {
     let mut world = World::new(goal(&[vec![]]));
-    let Action::Verify(attempt, ..) = until_verify(&mut world) else { unreachable!() };
+    let Action::Verify(attempt, ..) = until_verify(&mut world) else {
+        unreachable!()
+    };
     world.say(common::interrupted(attempt, Stage::Verify, Cut::Sigint));
     assert_eq!(world.next(), Action::Stop(Run::Up), "nothing goes on in this run");
     world.up();
@@ -124,11 +161,16 @@ fn the_clock_can_halt_a_verify() {
     let mut limited = goal(&[vec![]]);
     limited.budget.wall_max = Some(Duration::from_secs(5));
     let mut world = World::new(limited);
-    let Action::Verify(attempt, ..) = until_verify(&mut world) else { unreachable!() };
+    let Action::Verify(attempt, ..) = until_verify(&mut world) else {
+        unreachable!()
+    };
     world.pass_time(Duration::from_secs(5));
     world.say(common::interrupted(attempt, Stage::Verify, Cut::Budget));
     world.finish(&[]);
-    assert_eq!((world.state.run(), world.events.last().unwrap().name()), (Run::Halted, "budget_halt"));
+    assert_eq!(
+        (world.state.run(), world.events.last().unwrap().name()),
+        (Run::Halted, "budget_halt")
+    );
     world.replay(&world.lines).unwrap();
 }
 
@@ -141,16 +183,26 @@ fn until_verify(world: &mut World) -> Action {
 
 #[test]
 fn without_a_verifier_nothing_passes_and_one_worker_run_is_enough_to_know() {
-    let goal = Goal { verify_cmd: None, mode: Mode::Commit, ..goal(&[vec![]]) };
+    let goal = Goal {
+        verify_cmd: None,
+        mode: Mode::Commit,
+        ..goal(&[vec![]])
+    };
     let world = run(goal, &[]);
     let task = world.state.at(0).unwrap();
-    assert_eq!((task.status, task.cause, task.attempts), (Status::Blocked, Some(Cause::Unclear), 1));
+    assert_eq!(
+        (task.status, task.cause, task.attempts),
+        (Status::Blocked, Some(Cause::Unclear), 1)
+    );
     assert!(task.reason.as_deref().unwrap().contains("no verify_cmd"));
 }
 
 #[test]
 fn what_waits_for_a_blocked_task_is_blocked_with_that_reason() {
-    let world = run(goal(&[vec![], vec![0], vec![1], vec![]]), &[OK, FAIL, OK, FAIL, OK, FAIL]);
+    let world = run(
+        goal(&[vec![], vec![0], vec![1], vec![]]),
+        &[OK, FAIL, OK, FAIL, OK, FAIL],
+    );
     let reason = |index: usize| world.state.at(index).unwrap().reason.clone().unwrap_or_default();
     assert_eq!(reason(1), "waits for `t0`, which is blocked");
     assert_eq!(reason(2), "waits for `t1`, which is blocked");
@@ -174,8 +226,13 @@ fn a_limit_halts_before_the_next_dispatch_and_not_when_nothing_is_left() {
     let mut limited = goal(&[vec![], vec![]]);
     limited.budget.worker_runs_max = Some(1);
     let world = run(limited, &[]);
-    let Some(Event::BudgetHalt(halt)) = world.events.last() else { panic!("{:?}", world.events.last()) };
-    assert_eq!(halt.reason, "max_worker_runs reached: 1 worker runs used, 1 worker runs allowed");
+    let Some(Event::BudgetHalt(halt)) = world.events.last() else {
+        panic!("{:?}", world.events.last())
+    };
+    assert_eq!(
+        halt.reason,
+        "max_worker_runs reached: 1 worker runs used, 1 worker runs allowed"
+    );
     let mut exact = goal(&[vec![], vec![]]);
     exact.budget.worker_runs_max = Some(2);
     assert!(run(exact, &[]).is_complete());
@@ -186,8 +243,13 @@ fn an_unknown_cost_is_not_zero() {
     let mut limited = goal(&[vec![], vec![]]);
     limited.budget.usd_micros_max = Some(5_000_000);
     let world = run(limited, &[]);
-    let Some(Event::BudgetHalt(halt)) = world.events.last() else { panic!("{:?}", world.events.last()) };
-    assert_eq!((halt.limit.as_str(), halt.used.as_str()), ("max_usd", "unknown for 1 worker run"));
+    let Some(Event::BudgetHalt(halt)) = world.events.last() else {
+        panic!("{:?}", world.events.last())
+    };
+    assert_eq!(
+        (halt.limit.as_str(), halt.used.as_str()),
+        ("max_usd", "unknown for 1 worker run")
+    );
     assert_eq!(halt.max, "5.000000 USD");
 }
 
@@ -196,11 +258,16 @@ fn the_wall_clock_counts_while_a_driver_is_up() {
     let mut limited = goal(&[vec![], vec![]]);
     limited.budget.wall_max = Some(Duration::from_secs(10));
     let mut world = World::new(limited);
-    assert_eq!(budget::wall_deadline(&world.goal.budget, &world.state), Some(world.now.after(Duration::from_secs(10))));
+    assert_eq!(
+        budget::wall_deadline(&world.goal.budget, &world.state),
+        Some(world.now.after(Duration::from_secs(10)))
+    );
     world.pass_time(Duration::from_millis(9_999));
     assert!(matches!(world.next(), Action::Record(Event::Dispatch(..))));
     world.pass_time(Duration::from_millis(1));
-    let Action::Record(Event::BudgetHalt(halt)) = world.next() else { panic!("{:?}", world.next()) };
+    let Action::Record(Event::BudgetHalt(halt)) = world.next() else {
+        panic!("{:?}", world.next())
+    };
     assert_eq!(halt.used, "10.000 s");
 }
 
@@ -224,7 +291,11 @@ fn a_halted_run_starts_again_only_when_the_budget_allows() {
     world.up();
     world.finish(&[]);
     assert_eq!(world.state.run(), Run::Halted);
-    assert_eq!(world.state.spent().worker_runs, 1, "a restart earns no fresh budget");
+    assert_eq!(
+        world.state.spent().worker_runs,
+        1,
+        "a restart earns no fresh budget"
+    );
 }
 
 #[test]
@@ -260,22 +331,40 @@ fn forged(world: &World, at: usize, event: Event) -> Vec<String> {
 #[test]
 fn a_replay_finds_a_story_that_the_rules_do_not_tell() {
     let world = run(goal(&[vec![]]), &[OK, FAIL]);
-    let at = world.events.iter().position(|event| event.name() == "requeue").unwrap();
-    let Event::Requeue(attempt, requeue) = world.events[at].clone() else { unreachable!() };
+    let at = world
+        .events
+        .iter()
+        .position(|event| event.name() == "requeue")
+        .unwrap();
+    let Event::Requeue(attempt, requeue) = world.events[at].clone() else {
+        unreachable!()
+    };
     let mut lenient = requeue;
     lenient.max_attempts = 100;
-    let error = world.replay(&forged(&world, at, Event::Requeue(attempt, lenient))).unwrap_err().to_string();
+    let error = world
+        .replay(&forged(&world, at, Event::Requeue(attempt, lenient)))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("the rules ask for"), "{error}");
 }
 
 fn goals() -> impl Strategy<Value = Goal> {
     let tasks = prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..3), 1..7);
-    (tasks, 1..4u32, prop::option::of(1..25u64), prop::option::of(1..60u64), any::<bool>()).prop_map(
-        |(links, max_attempts, runs, wall, tokens)| {
+    (
+        tasks,
+        1..4u32,
+        prop::option::of(1..25u64),
+        prop::option::of(1..60u64),
+        any::<bool>(),
+    )
+        .prop_map(|(links, max_attempts, runs, wall, tokens)| {
             // Each task waits only for earlier ones, so there is no cycle.
             let after = links.iter().enumerate().map(|(index, links)| {
-                let mut after: Vec<usize> =
-                    links.iter().filter(|_| index > 0).map(|link| link.index(index.max(1))).collect();
+                let mut after: Vec<usize> = links
+                    .iter()
+                    .filter(|_| index > 0)
+                    .map(|link| link.index(index.max(1)))
+                    .collect();
                 after.sort_unstable();
                 after.dedup();
                 after
@@ -286,8 +375,7 @@ fn goals() -> impl Strategy<Value = Goal> {
             goal.budget.wall_max = wall.map(Duration::from_secs);
             goal.budget.tokens_max = tokens.then_some(1500);
             goal
-        },
-    )
+        })
 }
 
 /// What the history must show, whatever happened: the end alone would hide it.
@@ -303,10 +391,22 @@ fn check_history(world: &World) {
                 let number = attempts.entry(attempt.task.clone()).or_default();
                 *number += 1;
                 assert_eq!(*number, attempt.attempt, "attempts are numbered without a gap");
-                assert!(!done.contains(&attempt.task), "`{}` ran again after it was done", attempt.task);
-                let index = world.goal.tasks.iter().position(|task| task.id == attempt.task).unwrap();
+                assert!(
+                    !done.contains(&attempt.task),
+                    "`{}` ran again after it was done",
+                    attempt.task
+                );
+                let index = world
+                    .goal
+                    .tasks
+                    .iter()
+                    .position(|task| task.id == attempt.task)
+                    .unwrap();
                 for before in &world.goal.tasks[index].after {
-                    assert!(done.contains(&world.goal.tasks[*before].id), "ran before what it waits for");
+                    assert!(
+                        done.contains(&world.goal.tasks[*before].id),
+                        "ran before what it waits for"
+                    );
                 }
             }
             Event::VerifyFailed(attempt, _) => {
@@ -318,9 +418,20 @@ fn check_history(world: &World) {
             _ => {}
         }
     }
-    let verified = world.events.iter().filter(|event| event.name() == "verified").count();
-    assert_eq!(verified, done.len(), "what was verified is done once, and nothing else is");
-    assert!(world.goal.budget.worker_runs_max.is_none_or(|max| runs <= max), "over the budget");
+    let verified = world
+        .events
+        .iter()
+        .filter(|event| event.name() == "verified")
+        .count();
+    assert_eq!(
+        verified,
+        done.len(),
+        "what was verified is done once, and nothing else is"
+    );
+    assert!(
+        world.goal.budget.worker_runs_max.is_none_or(|max| runs <= max),
+        "over the budget"
+    );
     assert_eq!(runs, world.state.spent().worker_runs);
 }
 

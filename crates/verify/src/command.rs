@@ -200,10 +200,12 @@ fn finding(order: &VerifyOrder, output_max: u64, outcome: &Outcome) -> Result<Fi
         (None, Ending::CouldNotStart(why)) => unavailable(format!("it could not start: {why}")),
         (None, Ending::Signaled(signal)) => failed(format!("killed by {}", signal_name(*signal))),
         (None, Ending::Exited(0)) => Finding::Passed,
-        (None, Ending::Exited(code)) if EXITS_NOT_STARTED.contains(code) => unavailable(format!(
-            "it could not start: exit {code}: {}",
-            last_line(&outcome.output)
-        )),
+        (None, Ending::Exited(code)) if EXITS_NOT_STARTED.contains(code) => {
+            unavailable(match last_line(&outcome.output) {
+                line if line.is_empty() => format!("it could not start: exit {code}"),
+                line => format!("it could not start: exit {code}: {line}"),
+            })
+        }
         (None, Ending::Exited(code)) => failed(format!("exit {code}")),
     })
 }

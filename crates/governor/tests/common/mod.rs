@@ -74,7 +74,13 @@ impl World {
         let mut state = State::new();
         state.adopt(&goal);
         let now = Timestamp::from_millis(1_795_341_600_000);
-        let mut world = Self { goal, state, now, lines: Vec::new(), events: Vec::new() };
+        let mut world = Self {
+            goal,
+            state,
+            now,
+            lines: Vec::new(),
+            events: Vec::new(),
+        };
         world.up();
         world
     }
@@ -125,7 +131,12 @@ impl World {
     }
 
     fn work(&mut self, attempt: AttemptRef, choice: u8) {
-        let mark = ProcessMark { pid: 9, pgid: 9, start_time: 1, boot_id: "b".into() };
+        let mark = ProcessMark {
+            pid: 9,
+            pgid: 9,
+            start_time: 1,
+            boot_id: "b".into(),
+        };
         self.say(Event::WorkerStarted(attempt.clone(), mark));
         self.pass_time(Duration::from_millis(u64::from(choice) * 10));
         let class = match choice % 8 {
@@ -138,20 +149,44 @@ impl World {
                 return self.up();
             }
         };
-        self.say(exited(attempt, class, Usage { tokens: Some(u64::from(choice)), usd_micros: None }));
+        self.say(exited(
+            attempt,
+            class,
+            Usage {
+                tokens: Some(u64::from(choice)),
+                usd_micros: None,
+            },
+        ));
     }
 
     fn verify(&mut self, attempt: AttemptRef, tries: u32, choice: u8) {
-        let (verifier_id, output) = (verifier(), OutputDigest { bytes: 0, sha256: digest(0) });
+        let (verifier_id, output) = (
+            verifier(),
+            OutputDigest {
+                bytes: 0,
+                sha256: digest(0),
+            },
+        );
         match choice % 8 {
-            0..=4 => self.say(Event::Verified(attempt, Verified { verifier_id, output, wall_ms: 1 })),
+            0..=4 => self.say(Event::Verified(
+                attempt,
+                Verified {
+                    verifier_id,
+                    output,
+                    wall_ms: 1,
+                },
+            )),
             _ if choice > 200 => {
                 self.say(interrupted(attempt, Stage::Verify, Cut::Sigint));
                 self.up();
             }
             5 | 6 => self.say(Event::VerifyFailed(attempt, failure(verifier_id, output))),
             _ => {
-                let unavailable = VerifyUnavailable { verifier_id, reason: "exit 127".into(), tries };
+                let unavailable = VerifyUnavailable {
+                    verifier_id,
+                    reason: "exit 127".into(),
+                    tries,
+                };
                 self.say(Event::VerifyUnavailable(attempt, unavailable));
             }
         }
@@ -195,18 +230,49 @@ pub(crate) fn verifier() -> ActorId {
 }
 
 pub(crate) fn exited(attempt: AttemptRef, class: WorkerClass, usage: Usage) -> Event {
-    let output = OutputDigest { bytes: 100, sha256: digest(1) };
+    let output = OutputDigest {
+        bytes: 100,
+        sha256: digest(1),
+    };
     let (exit, signal, timed_out, retry_after_ms, detail) = (Some(0), None, false, None, None);
-    let body = WorkerExited { class, exit, signal, timed_out, usage, output, wall_ms: 1, retry_after_ms, detail };
+    let body = WorkerExited {
+        class,
+        exit,
+        signal,
+        timed_out,
+        usage,
+        output,
+        wall_ms: 1,
+        retry_after_ms,
+        detail,
+    };
     Event::WorkerExited(attempt, body)
 }
 
 pub(crate) fn failure(verifier_id: ActorId, output: OutputDigest) -> VerifyFailed {
     let (exit, signal, timed_out, tail) = (Some(1), None, false, "no".into());
-    VerifyFailed { verifier_id, reason: "exit 1".into(), exit, signal, timed_out, output, tail, wall_ms: 1 }
+    VerifyFailed {
+        verifier_id,
+        reason: "exit 1".into(),
+        exit,
+        signal,
+        timed_out,
+        output,
+        tail,
+        wall_ms: 1,
+    }
 }
 
 pub(crate) fn interrupted(attempt: AttemptRef, stage: Stage, by: Cut) -> Event {
     let (usage, output_bytes, unlogged_wall_ms) = (Usage::default(), 0, 0);
-    Event::Interrupted(attempt, Interrupted { by, stage, usage, output_bytes, unlogged_wall_ms })
+    Event::Interrupted(
+        attempt,
+        Interrupted {
+            by,
+            stage,
+            usage,
+            output_bytes,
+            unlogged_wall_ms,
+        },
+    )
 }

@@ -200,8 +200,10 @@ impl StoreError {
             Self::Poisoned { .. } => {
                 "Mend what stopped the first append, then start again: nothing recorded is lost."
             }
-            Self::Locked { .. } => "Wait for it, or stop it with `machine-driver halt`.",
-            Self::TreeLocked { .. } => "Wait for it, or give one of the goals `\"isolation\": \"checkout\"`.",
+            Self::Locked { .. } => {
+                "Wait for it, or stop it with ^C or `kill`: it saves its state and can be resumed."
+            }
+            Self::TreeLocked { .. } => "Wait for it, or give one of the goals a clone of the repository.",
             Self::Broken { .. }
             | Self::LineTooLong { .. }
             | Self::Cut { .. }
@@ -214,7 +216,7 @@ impl StoreError {
                 "Find out who writes there, check with `machine-driver log verify`, then start again."
             }
             Self::GoalEdited { .. } => {
-                "Change a running goal with commands (`machine-driver task add`, `dial`, `halt`), or edit it after a stop."
+                "Stop the driver, then edit the goal or use `machine-driver task add`; start it again."
             }
             Self::TooLarge { .. } => "Make it smaller.",
             Self::NotLoaded { .. } | Self::Record(_) => "This is a defect of the program: report it.",

@@ -1,11 +1,13 @@
-//! What there is to say about box 0 at a start. Nothing is decided by it: the gate is not in this version.
+//! Box 0: whether the target was ratified by somebody other than who proposed it. In this version it is said at every
+//! start and decides nothing, since nothing is committed.
 
 use machine_driver_state::goal::Contract;
 use machine_driver_state::time::Timestamp;
 use unicode_normalization::UnicodeNormalization;
 
 /// Why a contract is not ratified, by the words of `spec/goal.md`; `None` for one that is.
-pub(crate) fn not_ratified(contract: &Contract, now: Timestamp) -> Option<&'static str> {
+#[must_use]
+pub fn not_ratified(contract: &Contract, now: Timestamp) -> Option<&'static str> {
     let names = (
         contract.proposed_by.as_deref().map(plain),
         contract.ratified_by.as_deref().map(plain),
@@ -24,10 +26,21 @@ pub(crate) fn not_ratified(contract: &Contract, now: Timestamp) -> Option<&'stat
 /// A name without what does not tell people apart: Unicode NFKC, case folded, white space and invisible characters out.
 fn plain(name: &str) -> String {
     let folded = name.nfkc().collect::<String>().to_uppercase().to_lowercase();
-    let shown = folded
+    folded
         .chars()
-        .filter(|c| !c.is_whitespace() && crate::escape::line(&c.to_string()) == c.to_string());
-    shown.nfkc().collect()
+        .filter(|c| !c.is_whitespace() && !c.is_control() && !is_invisible(*c))
+        .nfkc()
+        .collect()
+}
+
+/// The characters that are not shown: `Default_Ignorable_Code_Point` of Unicode 16 (DerivedCoreProperties.txt), the
+/// interlinear marks, and the blank Braille pattern.
+const fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
