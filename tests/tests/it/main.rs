@@ -17,6 +17,7 @@ mod lock;
 mod model;
 mod old_folders;
 mod signals;
+mod syscalls;
 mod texts;
 mod tidy;
 mod workers;

@@ -147,8 +147,7 @@ fn a_flood_of_output_is_bounded_in_memory_and_on_disk() {
         .unwrap()
         .len();
     assert!(kept < (64 << 20) + 1000, "{kept} bytes kept");
-    // An unoptimised build needs more for the program itself.
-    let bound = if cfg!(debug_assertions) { 40_000 } else { 20_000 };
+    let bound = 20_000;
     if most == 0 {
         return skip("the driver's memory", "there is no /proc to read it from");
     }
