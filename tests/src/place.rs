@@ -70,7 +70,7 @@ impl Place {
         fs::write(self.goal(), serde_json::to_string_pretty(&all).unwrap() + "\n").unwrap();
     }
 
-    /// The folder, links in its path resolved.
+    /// The folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -134,3 +134,36 @@ fn a_closed_stdout_does_not_stop_a_run() {
     place.holds();
     assert_eq!(place.text("repo/runs.txt"), "x\nx\n");
 }
+
+#[test]
+fn a_signal_at_any_moment_ends_it_in_order_and_loses_nothing() {
+    let mut seen = std::collections::BTreeMap::new();
+    for round in 0..80_u64 {
+        let place = Place::new(&json!({
+            "worker_cmd": "echo \"$MACHINE_TASK_ID $MACHINE_ATTEMPT $MACHINE_SESSION\" >> runs.txt", "verify_cmd": "true",
+            "tasks": [{ "id": "a", "goal": "x" }, { "id": "b", "goal": "y" }],
+        }));
+        let (signal, code) = if round % 2 == 0 {
+            (Signal::INT, 130)
+        } else {
+            (Signal::TERM, 143)
+        };
+        let run = place.start(["run"]);
+        std::thread::sleep(Duration::from_micros(round * 7919 % 40_000));
+        run.signal(signal);
+        let ended = run.wait(TIME_MAX);
+        assert!(
+            ended.code == code || ended.code == 0,
+            "{signal:?}: exit {}\n{}",
+            ended.code,
+            ended.text()
+        );
+        *seen.entry(ended.code).or_insert(0) += 1;
+        place.run(["run"]).exits(0);
+        place.history().asked_for(&place.text("repo/runs.txt"));
+        place.holds();
+    }
+    machine_driver_tests::say(&format!(
+        "signals at any moment: exit code and how often: {seen:?}"
+    ));
+}
