@@ -116,7 +116,7 @@ pub(crate) const fn is_over(record: &Record) -> bool {
 }
 
 fn dispatch(attempt: &AttemptRef, goal: &Goal, state: &State) -> Line {
-    let task = task_of(goal, &attempt.task);
+    let task = task_of(goal, state, &attempt.task);
     let this = state.task(&attempt.task).map_or(0, |known| known.failed) + 1;
     let max = max_attempts(goal, task);
     let number = attempt.attempt;
@@ -172,7 +172,7 @@ fn worker_exited(task: &TaskId, exited: &WorkerExited) -> Line {
 
 fn verify_failed(attempt: &AttemptRef, failed: &VerifyFailed, goal: &Goal, state: &State) -> Vec<Line> {
     let so_far = state.task(&attempt.task).map_or(0, |known| known.failed);
-    let again = so_far < max_attempts(goal, task_of(goal, &attempt.task));
+    let again = so_far < max_attempts(goal, task_of(goal, state, &attempt.task));
     let text = format!(
         "verify failed ({}){}",
         said(&failed.reason),
@@ -280,8 +280,8 @@ fn name(goal: &Goal) -> String {
     escape::cut(&goal.name, 80)
 }
 
-fn task_of<'a>(goal: &'a Goal, id: &TaskId) -> Option<&'a Task> {
-    goal.tasks.iter().find(|task| task.id == *id)
+fn task_of<'a>(goal: &'a Goal, state: &State, id: &TaskId) -> Option<&'a Task> {
+    goal.tasks.get(state.place(id)?)
 }
 
 fn max_attempts(goal: &Goal, task: Option<&Task>) -> u32 {

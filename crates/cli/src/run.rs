@@ -111,6 +111,16 @@ impl Teller {
                 let what = narrate::counted(*count as usize, "process").replace("processs", "processes");
                 self.out.warn(format!("ended {what} that an earlier driver had left running"));
             }
+            Notice::EditedUnderWay => self.out.warn(
+                "goal.json was changed, and an attempt was under way when the last driver was killed; it is taken as your \
+                 edit, but the worker could have made it: look at it"
+                    .to_owned(),
+            ),
+            Notice::ProgressRemoved => self.out.warn(
+                "goal.json shows no progress, but there is a log, and the log counts; to do a task again set its `status` \
+                 to `pending` while no driver runs, or use `retry`; to begin from nothing, move the log away"
+                    .to_owned(),
+            ),
             Notice::Adopted { kept_as } => self.out.warn(format!(
                 "the log was written by the original driver; it is kept as {}, and its progress goes on",
                 escape::line(kept_as)

@@ -14,7 +14,7 @@ use crate::out::Out;
 pub(crate) struct Listening(Handle);
 
 /// From now on a signal calls `stop` instead of ending the process; a closed terminal counts as SIGTERM. Only the first
-/// one does: those who press ^C twice must not lose what the first one saves.
+/// one does: those who press ^C twice must not lose what the first one saves. The third ends the process, as kill -9 would.
 pub(crate) fn listen(out: &Out, stop: impl Fn(Cut) + Send + 'static) -> Result<Listening, Failure> {
     attend(out.clone(), stop).map_err(|source| Failure::Outside {
         what: format!("could not listen to signals: {source}"),
@@ -34,8 +34,13 @@ fn attend(out: Out, stop: impl Fn(Cut) + Send + 'static) -> io::Result<Listening
             Cut::Sigterm
         });
         out.note("stopping: ending what is under way, then saving; nothing is lost");
-        for _ in all {
-            out.note("already stopping: what is under way gets a few seconds to end, then it is killed");
+        for (again, signal) in all.enumerate() {
+            if again > 0 {
+                // Everything on disk is whole at any instant, and what still runs ends with this process.
+                out.note("ended at once; the next run goes on from the last record");
+                std::process::exit(if signal == SIGINT { 130 } else { 143 });
+            }
+            out.note("already stopping: what is under way gets a few seconds to end; once more ends at once");
         }
     };
     thread::Builder::new().name("signals".into()).spawn(listen)?;

@@ -17,11 +17,13 @@ use machine_driver_state::usage::Usage;
 use machine_driver_verify::VerifyOrder;
 use machine_driver_worker::{Feedback, WorkOrder, usage_left_behind};
 
+use rustix::fs::{Mode, OFlags};
+
 use crate::attend::{Attendant, attend};
 use crate::driver::Driver;
 use crate::error::DriverError;
 use crate::notice::Notice;
-use crate::outcome;
+use crate::outcome::{self, Seen};
 
 /// How often a driver that waits for work leaves a sign of life, so that a crash does not hide the time used.
 const BEAT: Duration = Duration::from_secs(5);
@@ -34,11 +36,11 @@ impl Driver {
     pub(crate) fn work(&mut self, attempt: &AttemptRef, index: usize) -> Result<(), DriverError> {
         let order = self.work_order(attempt, index)?;
         let worker = Arc::clone(&self.worker);
-        let (ended, cut, used) =
+        let (ended, cut, seen) =
             self.attended(attempt, Stage::Worker, |control| worker.run(&order, control))?;
         let (now, event) = (
             self.timeline.now(),
-            outcome::of_work(attempt.clone(), ended, cut, used),
+            outcome::of_work(attempt.clone(), ended, cut, seen),
         );
         self.record(now, event)
     }
@@ -67,6 +69,7 @@ impl Driver {
             .map(|current| current.session.as_str().to_owned())
             .collect();
         let mark = current.and_then(|current| current.mark.clone());
+        let left_at = current.and_then(|current| current.left_at);
         let started: Vec<Started> = mark.into_iter().map(outcome::started).collect();
         let ended = sweep_orphans(&sessions, &started);
         let operation = "could not end what an earlier driver left running";
@@ -75,7 +78,7 @@ impl Driver {
             self.tell(&Notice::OrphansEnded { count });
         }
         let now = self.timeline.now();
-        let unlogged = self.last_beat(now).since(self.held.state.last_at());
+        let unlogged = self.last_beat(now).since(left_at.unwrap_or(now));
         let (usage, output_bytes) = self.known_of_worker(&attempt, stage);
         let unlogged_wall_ms = u64::try_from(unlogged.as_millis()).unwrap_or(u64::MAX);
         let cut_off = Interrupted {
@@ -94,31 +97,38 @@ impl Driver {
         attempt: &AttemptRef,
         stage: Stage,
         work: impl FnOnce(&Control) -> T + Send,
-    ) -> Result<(Option<T>, Option<Cut>, Usage), DriverError> {
+    ) -> Result<(Option<T>, Option<Cut>, Seen), DriverError> {
         let stop = self.stop.clone();
         let mut watch = Watch {
             driver: self,
             attempt,
             stage,
-            used: Usage::default(),
+            seen: Seen::default(),
+            cut: false,
             failed: None,
         };
-        let (result, cut) = attend(&stop, &mut watch, work);
+        let attended = attend(&stop, &mut watch, work);
         match watch.failed {
             Some(error) => Err(error),
-            None => Ok((result.ok(), cut, watch.used)),
+            None => attended
+                .map(|(result, cut)| (result, cut, watch.seen))
+                .map_err(|source| DriverError::Io {
+                    operation: "start a thread for",
+                    path: self.held.store.paths().goal.clone(),
+                    source,
+                }),
         }
     }
 
-    fn work_order(&self, attempt: &AttemptRef, index: usize) -> Result<WorkOrder, DriverError> {
+    fn work_order(&mut self, attempt: &AttemptRef, index: usize) -> Result<WorkOrder, DriverError> {
+        let evidence = self.evidence(&attempt.task)?;
         let (goal, task) = self.task(index)?;
-        let evidence = self.evidence(&task.id)?;
         Ok(WorkOrder {
             task: task.id.clone(),
             text: task.goal.clone(),
             attempt: attempt.attempt,
             session: outcome::session(attempt)?,
-            feedback: self.feedback(index, &evidence)?,
+            feedback: self.feedback(index, &evidence),
             repo: goal.repo.clone(),
             goal_file: self.held.store.paths().goal.clone(),
             evidence,
@@ -130,9 +140,9 @@ impl Driver {
         })
     }
 
-    fn verify_order(&self, attempt: &AttemptRef, index: usize) -> Result<VerifyOrder, DriverError> {
-        let (goal, task) = self.task(index)?;
+    fn verify_order(&mut self, attempt: &AttemptRef, index: usize) -> Result<VerifyOrder, DriverError> {
         let worked = self.work_order(attempt, index)?;
+        let (goal, task) = self.task(index)?;
         let command = task.verify_cmd.as_ref().or(goal.verify_cmd.as_ref());
         let command: &CommandLine = command.ok_or(DriverError::Rules("there is no verify_cmd to run"))?;
         Ok(VerifyOrder {
@@ -161,11 +171,20 @@ impl Driver {
         Ok((goal, task))
     }
 
-    /// The task's evidence folder, made where there is none. A link in its place is not followed.
-    fn evidence(&self, task: &TaskId) -> Result<PathBuf, DriverError> {
+    /// The task's evidence folder, made where there is none. Where all of the evidence was cleared away, the goal in force is
+    /// kept again first: a replay needs it.
+    fn evidence(&mut self, task: &TaskId) -> Result<PathBuf, DriverError> {
         let folder = self.held.evidence_of(task);
-        make_folder(&folder).map_err(|source| DriverError::Io {
-            operation: "make the folder",
+        let made = match make_folder(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.held.keep_goal()?;
+                make_folder(&folder)
+            }
+            made => made,
+        };
+        let operation = "make the folder";
+        made.map_err(|source| DriverError::Io {
+            operation,
             path: folder.clone(),
             source,
         })?;
@@ -173,30 +192,22 @@ impl Driver {
     }
 
     /// The end of what the last failed verify wrote.
-    fn feedback(&self, index: usize, evidence: &Path) -> Result<Option<Feedback>, DriverError> {
-        let Some(failed) = self.held.state.at(index).and_then(|known| known.failed_attempt) else {
-            return Ok(None);
-        };
-        let path = evidence.join(format!("attempt-{failed}.verify.log"));
-        match tail_of(&path, FEEDBACK_MAX) {
-            Ok(tail) => Ok(Some(Feedback { tail })),
-            // A custom verifier keeps no such file, and evidence may have been cleared away: the log has 600 characters.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let known = self
-                    .held
-                    .state
-                    .at(index)
-                    .and_then(|known| known.verify_tail.clone());
-                Ok(Some(Feedback {
-                    tail: known.unwrap_or_default().into_bytes(),
-                }))
-            }
-            Err(source) => Err(DriverError::Io {
-                operation: "read",
-                path,
-                source,
-            }),
-        }
+    fn feedback(&self, index: usize, evidence: &Path) -> Option<Feedback> {
+        let failed = self.held.state.at(index).and_then(|known| known.failed_attempt)?;
+        let known = self
+            .held
+            .state
+            .at(index)
+            .and_then(|known| known.verify_tail.clone());
+        // A custom verifier keeps no such file, evidence may have been cleared away, and a worker may have put anything in
+        // its place: the log has 600 characters.
+        let tail = tail_of(
+            &evidence.join(format!("attempt-{failed}.verify.log")),
+            FEEDBACK_MAX,
+        );
+        Some(Feedback {
+            tail: tail.unwrap_or_else(|_| known.unwrap_or_default().into_bytes()),
+        })
     }
 
     /// What is known of a worker whose end nobody saw.
@@ -211,7 +222,8 @@ impl Driver {
     }
 
     fn beat_file(&self) -> PathBuf {
-        self.held.store.paths().evidence.join("last-beat")
+        // No task can have this name.
+        self.held.store.paths().evidence.join(".last-beat")
     }
 
     /// Leaves a sign of life. It only makes the budget more exact, so nothing fails where it cannot be written.
@@ -226,7 +238,7 @@ impl Driver {
     /// The last sign of life, never later than `now`.
     fn last_beat(&self, now: Timestamp) -> Timestamp {
         let text = fs::read_to_string(self.beat_file()).unwrap_or_default();
-        Timestamp::parse(text.trim()).map_or(self.held.state.last_at(), |beat| beat.min(now))
+        Timestamp::parse(text.trim()).map_or(Timestamp::default(), |beat| beat.min(now))
     }
 }
 
@@ -235,7 +247,8 @@ struct Watch<'a> {
     driver: &'a mut Driver,
     attempt: &'a AttemptRef,
     stage: Stage,
-    used: Usage,
+    seen: Seen,
+    cut: bool,
     failed: Option<DriverError>,
 }
 
@@ -250,6 +263,7 @@ impl Attendant for Watch<'_> {
     fn heard(&mut self, progress: Progress) -> Option<Cut> {
         match progress {
             Progress::Started(mark) if self.stage == Stage::Worker => {
+                self.seen.started = true;
                 let now = self.driver.timeline.now();
                 let recorded = self
                     .driver
@@ -258,7 +272,7 @@ impl Attendant for Watch<'_> {
                 self.failed.is_some().then_some(Cut::Stop)
             }
             Progress::Used(used) => {
-                self.used = used;
+                self.seen.used = used;
                 let held = &self.driver.held;
                 budget::breached_by(&held.goal().budget, held.state.spent(), used).then_some(Cut::Budget)
             }
@@ -267,6 +281,9 @@ impl Attendant for Watch<'_> {
     }
 
     fn patience(&self) -> Duration {
+        if self.cut {
+            return BEAT; // it ends within its grace, and there is nothing more to ask of it
+        }
         let now = self.driver.timeline.now();
         self.deadline()
             .map_or(BEAT, |deadline| deadline.since(now).min(BEAT))
@@ -275,35 +292,34 @@ impl Attendant for Watch<'_> {
     fn looked(&mut self) -> Option<Cut> {
         self.driver.beat();
         let now = self.driver.timeline.now();
-        self.deadline()
-            .is_some_and(|deadline| now >= deadline)
-            .then_some(Cut::Budget)
+        self.cut |= self.deadline().is_some_and(|deadline| now >= deadline);
+        self.cut.then_some(Cut::Budget)
     }
 }
 
-/// Makes a folder and those above it; one that is a link is refused, since it could lead anywhere.
+/// Makes a folder where there is none; one that is a link is refused, since it could lead anywhere.
 fn make_folder(folder: &Path) -> io::Result<()> {
     match fs::create_dir(folder) {
-        Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let is_folder = fs::symlink_metadata(folder)?.is_dir();
-            if is_folder {
-                Ok(())
-            } else {
-                Err(io::Error::new(io::ErrorKind::NotADirectory, "it is not a folder"))
+            match fs::symlink_metadata(folder)?.is_dir() {
+                true => Ok(()),
+                false => Err(io::Error::new(io::ErrorKind::NotADirectory, "it is not a folder")),
             }
         }
-        Err(error) => Err(error),
+        made => made,
     }
 }
 
+/// The last bytes of a file. A link is not followed, and what is not a file is not waited for.
 fn tail_of(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     use std::io::{Read, Seek, SeekFrom};
-    if !fs::symlink_metadata(path)?.is_file() {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file = fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let meta = file.metadata()?;
+    if !meta.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
     }
-    let mut file = fs::File::open(path)?;
-    let length = file.metadata()?.len();
+    let length = meta.len();
     file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
     let mut tail = Vec::new();
     file.take(most).read_to_end(&mut tail)?;

@@ -1,5 +1,6 @@
 //! Work under way: one thread does it, this one listens, and stops it when a limit or a person says so.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -26,44 +27,45 @@ pub(crate) trait Attendant {
     fn looked(&mut self) -> Option<Cut>;
 }
 
-/// The work's thread panicked.
-#[derive(Debug)]
-pub(crate) struct Panicked;
-
-/// Runs `work` until it ends by itself or by its [`Control`], and returns what it returned and why it was cut off.
+/// Runs `work` until it ends by itself or by its [`Control`]. Returns what it returned, unless it panicked, and why it was
+/// cut off.
+///
+/// # Errors
+/// The system's, where no thread can be started: nothing has begun then.
 pub(crate) fn attend<T: Send + 'static>(
     stop: &Stop,
     attendant: &mut dyn Attendant,
     work: impl FnOnce(&Control) -> T + Send,
-) -> (Result<T, Panicked>, Option<Cut>) {
+) -> io::Result<(Option<T>, Option<Cut>)> {
     let (sender, heard) = channel();
     let reports = sender.clone();
     // The listener ends with the work, so a report that nobody takes is none that anybody misses.
     let control = Control::with_listener(move |progress| drop(reports.send(Heard::Progress(progress))));
     stop.attend(&control);
-    let ended = std::thread::scope(|scope| {
+    let ended: io::Result<Option<T>> = std::thread::scope(|scope| {
         let at_work = control.clone();
-        scope.spawn(move || {
-            let result = catch_unwind(AssertUnwindSafe(|| work(&at_work))).map_err(|_| Panicked);
+        let hands = std::thread::Builder::new().name("at work".into());
+        hands.spawn_scoped(scope, move || {
+            let result = catch_unwind(AssertUnwindSafe(|| work(&at_work))).ok();
             drop(sender.send(Heard::Ended(result)));
-        });
-        listen(&heard, &control, attendant)
+        })?;
+        Ok(listen(&heard, &control, attendant))
     });
     stop.leave();
-    (ended, control.cancelled())
+    Ok((ended?, control.cancelled()))
 }
 
 fn listen<T>(
-    heard: &Receiver<Heard<Result<T, Panicked>>>,
+    heard: &Receiver<Heard<Option<T>>>,
     control: &Control,
     attendant: &mut dyn Attendant,
-) -> Result<T, Panicked> {
+) -> Option<T> {
     loop {
         let cut = match heard.recv_timeout(attendant.patience()) {
             Ok(Heard::Ended(result)) => return result,
             Ok(Heard::Progress(progress)) => attendant.heard(progress),
             Err(RecvTimeoutError::Timeout) => attendant.looked(),
-            Err(RecvTimeoutError::Disconnected) => return Err(Panicked),
+            Err(RecvTimeoutError::Disconnected) => return None,
         };
         if let Some(why) = cut {
             control.cancel(why);
@@ -115,8 +117,9 @@ mod tests {
         let (result, cut) = attend(&Stop::new(), &mut patient, |control| {
             control.report_usage(Usage::NONE);
             42
-        });
-        assert_eq!((result.unwrap(), cut, patient.heard), (42, None, 1));
+        })
+        .unwrap();
+        assert_eq!((result, cut, patient.heard), (Some(42), None, 1));
     }
 
     #[test]
@@ -126,7 +129,7 @@ mod tests {
             ..Patient::default()
         };
         assert_eq!(
-            attend(&Stop::new(), &mut patient, until_cancelled).1,
+            attend(&Stop::new(), &mut patient, until_cancelled).unwrap().1,
             Some(Cut::Budget)
         );
         let stop = Stop::new();
@@ -135,7 +138,10 @@ mod tests {
             looks_max: u32::MAX,
             ..Patient::default()
         };
-        assert_eq!(attend(&stop, &mut patient, until_cancelled).1, Some(Cut::Sigint));
+        assert_eq!(
+            attend(&stop, &mut patient, until_cancelled).unwrap().1,
+            Some(Cut::Sigint)
+        );
     }
 
     #[test]
@@ -144,7 +150,7 @@ mod tests {
             looks_max: u32::MAX,
             ..Patient::default()
         };
-        let (result, _) = attend(&Stop::new(), &mut patient, |_| assert_eq!(1, 2, "a worker's bug"));
-        assert!(result.is_err());
+        let (result, _) = attend(&Stop::new(), &mut patient, |_| assert_eq!(1, 2, "a worker's bug")).unwrap();
+        assert!(result.is_none());
     }
 }

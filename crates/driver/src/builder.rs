@@ -139,7 +139,7 @@ impl Builder {
             return Ok(Runner::local());
         };
         Runner::guarded(lock).map_err(|source| DriverError::Process {
-            operation: "could not start the guardian",
+            operation: "could not hold the processes",
             source,
         })
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use machine_driver_governor::dial::{self, Granted};
 use machine_driver_governor::{Action, next_action};
 use machine_driver_state::control::Cut;
-use machine_driver_state::event::{BudgetHalt, DriverUp, Event, Tampering};
+use machine_driver_state::event::{BudgetHalt, DriverUp, Event, Stage, Tampering};
 use machine_driver_state::goal::Goal;
 use machine_driver_state::record::Record;
 use machine_driver_state::state::{Run, State};
@@ -23,6 +23,7 @@ use crate::error::DriverError;
 use crate::exit::Exit;
 use crate::hold::Held;
 use crate::notice::Notice;
+use crate::outcome;
 use crate::stop::Stop;
 
 /// How far a run goes.
@@ -162,6 +163,9 @@ impl Driver {
         if let Some(kept) = self.held.kept.clone() {
             self.tell(&Notice::Adopted { kept_as: &kept.name });
         }
+        for odd in self.held.odd_edits() {
+            self.tell(&odd);
+        }
         let now = self.timeline.now();
         if let Some(record) = self.held.opening(now)? {
             self.tell_of(&record);
@@ -193,6 +197,7 @@ impl Driver {
     fn work_off(&mut self) -> Result<Exit, DriverError> {
         loop {
             if let Some(cut) = self.stop.asked() {
+                self.cut_off(cut)?;
                 return Ok(stopped_by(cut));
             }
             if self.is_enough() {
@@ -211,6 +216,22 @@ impl Driver {
                 Action::Stop(run) => return Ok(self.finished(run)),
                 Action::Refuse(why) => return Err(DriverError::Rules(why)),
             }
+        }
+    }
+
+    /// A stop between two steps of an attempt is recorded as what it is, so that the next start does not take it for a crash.
+    fn cut_off(&mut self, by: Cut) -> Result<(), DriverError> {
+        let now = self.timeline.now();
+        match next_action(self.goal(), &self.held.state, self.worker.id(), now) {
+            // What is determined is recorded, but nothing new is begun.
+            Action::Record(event) if self.held.state.current().is_some() => self.record_next(now, event),
+            Action::Work(attempt, _) => self.record(now, outcome::cut_off(attempt, Stage::Worker, by)),
+            Action::Verify(attempt, ..) => self.record(now, outcome::cut_off(attempt, Stage::Verify, by)),
+            Action::Wait(_) => match self.held.state.attempt_under_way(self.held.file.goal()) {
+                Some(attempt) => self.record(now, outcome::cut_off(attempt, Stage::Verify, by)),
+                None => Ok(()),
+            },
+            _ => Ok(()),
         }
     }
 

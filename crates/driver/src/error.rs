@@ -46,7 +46,7 @@ pub enum DriverError {
     #[error("the rules refuse to go on: {0}")]
     Rules(&'static str),
     /// Processes could not be held or cleared up.
-    #[error("{operation}: {source}")]
+    #[error("{operation}: {}", crate::outcome::chain(source))]
     Process {
         /// What was being done.
         operation: &'static str,
@@ -102,6 +102,9 @@ impl DriverError {
                 Some("Check the log with `machine-driver log verify`; begin a new one with `machine-driver log restart`.".into())
             }
             Self::Io { .. } => Some("Mend the folder or the disk, and start again: nothing recorded is lost.".into()),
+            Self::Process { source: ProcessError::GuardianStart { .. }, .. } => {
+                Some("Close some programs or raise the limits of open files and processes, then start again.".into())
+            }
             Self::Process { .. } => Some("Start again: what was under way goes on as the same task.".into()),
             Self::OneActor(_) => Some("Give the verifier an id of its own.".into()),
             Self::Rules(_) => Some("This is a bug in machine-driver: please report it with the log.".into()),

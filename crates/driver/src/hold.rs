@@ -10,15 +10,16 @@ use machine_driver_state::goal::file::{BYTES_MAX, GoalFile, Place};
 use machine_driver_state::goal::{Budget, Goal, Status};
 use machine_driver_state::id::{Digest, TaskId};
 use machine_driver_state::record::{Head, Record};
-use machine_driver_state::state::State;
+use machine_driver_state::state::{Run, State, TaskState};
 use machine_driver_state::store::{
-    Access, BoxError, Expected, FileStore, Kept, KeptAs, Opened, Paths, Store, StoreError, TreeLock,
-    lock_tree,
+    Access, BoxError, Expected, FileStore, Kept, KeptAs, Opened, Paths, RealDisk, Store, StoreError,
+    TreeLock, lock_tree, read_log,
 };
 use machine_driver_state::time::Timestamp;
 
 use crate::error::DriverError;
-use crate::opening::{self, Then};
+use crate::notice::Notice;
+use crate::opening::{self, Added, Then};
 use crate::progress::progress;
 
 /// A goal and its log, locked and understood.
@@ -40,7 +41,7 @@ pub(crate) struct Held {
 struct Folded {
     state: State,
     then: Then,
-    last_added: Option<(Digest, Digest)>,
+    last_added: Option<Added>,
 }
 
 /// Reads a goal.json and checks all that can be known without its log.
@@ -133,9 +134,34 @@ impl Held {
         self.file.goal()
     }
 
+    /// Keeps the goal in force where a replay finds it.
+    pub(crate) fn keep_goal(&mut self) -> Result<(), DriverError> {
+        self.store.save_snapshot(&self.file.snapshot())?;
+        Ok(())
+    }
+
+    /// What a person should hear about goal.json before it is taken as it is.
+    pub(crate) fn odd_edits(&self) -> Vec<Notice<'static>> {
+        let edited = self
+            .state
+            .goal_digest()
+            .is_some_and(|known| known != self.goal().digest);
+        let crashed =
+            self.state.run() == Run::Up && self.state.current().is_some_and(|current| !current.cut_off);
+        let settled = |(_, task): (_, &TaskState)| task.status != Status::Pending;
+        let shows_nothing = self.file.progress().checkpoint.is_none() && self.state.tasks().any(settled);
+        let odd = [
+            (edited && crashed, Notice::EditedUnderWay),
+            (shows_nothing, Notice::ProgressRemoved),
+        ];
+        odd.into_iter()
+            .filter_map(|(is_so, notice)| is_so.then_some(notice))
+            .collect()
+    }
+
     /// The records with which this run's story begins, in order; the goal that they name is kept first.
     pub(crate) fn opening(&mut self, at: Timestamp) -> Result<Option<Record>, DriverError> {
-        self.store.save_snapshot(&self.file.snapshot())?;
+        self.keep_goal()?;
         let event = if self.state.head().is_none() {
             let origin = if self.kept.is_some() {
                 Origin::Original
@@ -160,20 +186,22 @@ impl Held {
 
     /// Records that a chain begins anew with the progress that goal.json shows.
     pub(crate) fn restart(&mut self, at: Timestamp) -> Result<Kept, DriverError> {
-        let kept = self.store.set_aside(KeptAs::Numbered)?;
         let deployment_id = self.goal().deployment_id.clone();
-        self.store.load(
-            &Expected {
-                deployment_id,
-                checkpoint: None,
-            },
-            &mut |_| Ok(()),
-        )?;
+        let expected = Expected {
+            deployment_id,
+            checkpoint: None,
+        };
+        // As far as the old log can be read; what it says was used stays used.
+        let mut folded = Folded::default();
+        drop(read_log(&RealDisk, &self.store.paths().log, None, &mut |entry| {
+            folded.take(&entry.record, None)
+        }));
+        let spent = *folded.state.spent();
+        let kept = self.store.set_aside(KeptAs::Numbered)?;
+        self.store.load(&expected, &mut |_| Ok(()))?;
         self.state = State::new();
-        self.store.save_snapshot(&self.file.snapshot())?;
-        if let Some(event) =
-            opening::imported(self.goal(), self.file.progress(), Origin::Restart, Some(&kept))
-        {
+        self.keep_goal()?;
+        if let Some(event) = opening::restarted(self.goal(), self.file.progress(), &kept, &spent) {
             self.append(at, event)?;
         }
         self.state.adopt(self.file.goal());
@@ -205,9 +233,10 @@ impl Held {
 
     /// Appends a record and takes it up. When this returns it is durable.
     pub(crate) fn append(&mut self, at: Timestamp, event: Event) -> Result<Record, DriverError> {
-        let record = self.store.append(at, event)?;
-        self.state.apply(&record)?;
-        Ok(record)
+        // The state says whether it can happen before the disk says that it did: a record that does not fit would stay.
+        let record = Record::after(self.state.head(), at, &self.goal().deployment_id, event.clone());
+        self.state.apply(&record.map_err(StoreError::from)?)?;
+        Ok(self.store.append(at, event)?)
     }
 
     /// goal.json as it is to be now.
@@ -240,8 +269,9 @@ impl Held {
     }
 
     /// A command was killed between its record and goal.json: the record counts.
-    fn finish_half_written(&mut self, last_added: Option<(Digest, Digest)>) -> Result<(), DriverError> {
-        let Some(digest) = opening::half_written(self.goal(), &self.state, last_added) else {
+    fn finish_half_written(&mut self, last_added: Option<Added>) -> Result<(), DriverError> {
+        let Some(digest) = opening::half_written(self.goal(), self.file.progress(), &self.state, last_added)
+        else {
             return Ok(());
         };
         let kept = self.store.paths().snapshot(&digest);
@@ -329,7 +359,7 @@ fn load(
     match store.load(&expected, &mut |entry| folded.take(&entry.record, checkpoint)) {
         Ok(opened) => {
             let kept = if opened.head.is_none() {
-                kept_before_a_crash(store.paths())?
+                store.kept_original()?
             } else {
                 None
             };
@@ -351,7 +381,11 @@ impl Folded {
     fn take(&mut self, record: &Record, checkpoint: Option<Head>) -> Result<(), BoxError> {
         self.state.apply(record)?;
         if let Event::TaskAdded(added) = &record.event {
-            self.last_added = Some((added.before, added.after));
+            self.last_added = Some(Added {
+                seq: record.seq,
+                before: added.before,
+                after: added.after,
+            });
         } else if let Event::GoalEdited(_) = &record.event {
             self.last_added = None;
         }
@@ -364,29 +398,5 @@ impl Folded {
             self.then.retain(|_, status| *status != Status::Pending);
         }
         Ok(())
-    }
-}
-
-/// A crash may have come between setting an original's log aside and the first record that names it.
-fn kept_before_a_crash(paths: &Paths) -> Result<Option<Kept>, DriverError> {
-    let path = paths.log_kept("original");
-    match fs::read(&path) {
-        Ok(bytes) => {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            Ok(Some(Kept {
-                name,
-                sha256: sha256(&bytes),
-            }))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(DriverError::Io {
-            operation: "read",
-            path,
-            source,
-        }),
     }
 }

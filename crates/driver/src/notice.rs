@@ -52,6 +52,11 @@ pub enum Notice<'a> {
         /// How many.
         count: u32,
     },
+    /// goal.json was changed, and an attempt was under way when the last driver was killed: the edit is taken as the operator's,
+    /// but a worker could have made it.
+    EditedUnderWay,
+    /// goal.json shows no progress, but there is a log: the log counts.
+    ProgressRemoved,
     /// A log of the original driver was kept and its progress taken over.
     Adopted {
         /// The file that keeps it, beside goal.json.

@@ -5,15 +5,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use machine_driver_state::event::{Event, GoalEdited, Imported, ImportedTask, Origin};
+use machine_driver_state::event::{Event, GoalEdited, Imported, ImportedSpent, ImportedTask, Origin};
 use machine_driver_state::goal::file::{Progress, TaskProgress};
 use machine_driver_state::goal::{Budget, Goal, Status};
 use machine_driver_state::id::{Digest, TaskId};
-use machine_driver_state::state::State;
+use machine_driver_state::state::{Spent, State};
 use machine_driver_state::store::Kept;
 
 /// How each task stood when goal.json's checkpoint was written: against this an operator's edit of a status shows.
 pub(crate) type Then = BTreeMap<TaskId, Status>;
+
+/// The most attempts at a task that are taken over from elsewhere: there is room to go on counting.
+const ATTEMPTS_MAX: u64 = 1_000_000;
+
+/// The most worker runs that are taken over.
+const RUNS_MAX: u64 = 1_000_000_000_000;
+
+/// The most time that is taken over: a hundred years.
+const WALL_MS_MAX: u64 = 100 * 366 * 86_400_000;
 
 /// The record that a new chain begins with, where there is progress to begin with.
 pub(crate) fn imported(
@@ -41,16 +50,38 @@ pub(crate) fn imported(
         tasks: tasks
             .map(|(task, found)| imported_task(&task.id, found))
             .collect(),
-        worker_runs: progress.runs,
-        wall_ms: u64::try_from(progress.wall_used.as_millis()).unwrap_or(u64::MAX),
+        worker_runs: progress.runs.min(RUNS_MAX),
+        spent: None,
+        wall_ms: u64::try_from(progress.wall_used.as_millis())
+            .unwrap_or(u64::MAX)
+            .min(WALL_MS_MAX),
     }))
+}
+
+/// The record that a chain begins anew with: the progress that goal.json shows, and what the older log says was used.
+pub(crate) fn restarted(goal: &Goal, progress: &Progress, kept: &Kept, spent: &Spent) -> Option<Event> {
+    let Some(Event::Imported(mut imported)) = imported(goal, progress, Origin::Restart, Some(kept)) else {
+        return None;
+    };
+    imported.worker_runs = imported.worker_runs.max(spent.worker_runs);
+    imported.wall_ms = imported
+        .wall_ms
+        .max(u64::try_from(spent.wall.as_millis()).unwrap_or(u64::MAX));
+    imported.spent = Some(ImportedSpent {
+        tokens: spent.tokens,
+        usd_micros: spent.usd_micros,
+        output_bytes: spent.output_bytes,
+        runs_without_tokens: spent.runs_without_tokens,
+        runs_without_usd: spent.runs_without_usd,
+    });
+    Some(Event::Imported(imported))
 }
 
 fn imported_task(id: &TaskId, found: &TaskProgress) -> ImportedTask {
     ImportedTask {
         task: id.clone(),
         status: found.status,
-        attempts: u32::try_from(found.attempts).unwrap_or(u32::MAX - 1),
+        attempts: u32::try_from(found.attempts.min(ATTEMPTS_MAX)).unwrap_or(0),
         reason: found.reason.clone(),
     }
 }
@@ -84,25 +115,43 @@ fn put_back(goal: &Goal, progress: &Progress, state: &State, then: &Then) -> Vec
         let known = state.status(id);
         matches!(known, Status::Done | Status::Blocked) && then.get(id) == Some(&known)
     };
+    let tasks = goal.tasks.iter().zip(&progress.tasks);
+    let put_back = tasks.filter(|(task, found)| found.status == Status::Pending && was_given_up(&task.id));
+    let mut retried: Vec<TaskId> = put_back.map(|(task, _)| task.id.clone()).collect();
+    if retried.is_empty() {
+        return retried;
+    }
     let mut planned = state.clone();
     planned.adopt(goal);
-    let mut seen = BTreeSet::new();
-    let mut retried: Vec<TaskId> = Vec::new();
-    for (task, found) in goal.tasks.iter().zip(&progress.tasks) {
-        if found.status == Status::Pending && was_given_up(&task.id) && !seen.contains(&task.id) {
-            let all = std::iter::once(task.id.clone()).chain(planned.waiting_for(goal, &task.id));
-            retried.extend(all.filter(|id| seen.insert(id.clone())));
-        }
-    }
+    let mut seen: BTreeSet<TaskId> = retried.iter().cloned().collect();
+    let behind = planned.waiting_for(goal, &retried);
+    retried.extend(behind.into_iter().filter(|id| seen.insert(id.clone())));
     retried
 }
 
-/// The goal that was to be written when a command crashed: the log already names it, goal.json is still the one before.
+/// The last `task add` that the log knows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Added {
+    /// Its record.
+    pub(crate) seq: u64,
+    /// The goal before.
+    pub(crate) before: Digest,
+    /// The goal with the task.
+    pub(crate) after: Digest,
+}
+
+/// The goal that was to be written when a command crashed: the log already names it, goal.json is still the one from before
+/// that record. One that was written after it is an edit.
 pub(crate) fn half_written(
     goal: &Goal,
+    progress: &Progress,
     state: &State,
-    last_added: Option<(Digest, Digest)>,
+    last: Option<Added>,
 ) -> Option<Digest> {
-    let (before, after) = last_added?;
-    (goal.digest == before && state.goal_digest() == Some(after)).then_some(after)
+    let added = last?;
+    let is_older = progress
+        .checkpoint
+        .is_none_or(|checkpoint| checkpoint.seq < added.seq);
+    let is_the_one = goal.digest == added.before && state.goal_digest() == Some(added.after);
+    (is_older && is_the_one).then_some(added.after)
 }

@@ -39,7 +39,7 @@ pub fn retry(goal: &Path, task: &TaskId, clock: impl Clock + 'static) -> Result<
                 .into(),
         });
     }
-    let with = held.state.waiting_for(held.goal(), task);
+    let with = held.state.waiting_for(held.goal(), std::slice::from_ref(task));
     let all = std::iter::once(task.clone())
         .chain(with.iter().cloned())
         .collect();

@@ -19,18 +19,34 @@ const TAIL_CHARS: usize = 600;
 /// Characters of a reason or detail that the log keeps.
 const DETAIL_CHARS: usize = 600;
 
-/// How a worker ended. `used` is what it reported on the way, for one that could not report at its end; without a
-/// result it panicked.
+/// What a worker was seen to do before it ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Seen {
+    /// It ran.
+    pub(crate) started: bool,
+    /// What it reported to have used, on the way.
+    pub(crate) used: Usage,
+}
+
+/// How a worker ended, of which this was seen before; without a result it panicked.
 pub(crate) fn of_work(
     attempt: AttemptRef,
     ended: Option<Result<WorkReport, WorkError>>,
     cut: Option<Cut>,
-    used: Usage,
+    seen: Seen,
 ) -> Event {
     match ended {
-        Some(Ok(report)) => of_report(attempt, report, cut, used),
-        Some(Err(error)) => of_work_error(attempt, &chain(&error), cut, used),
-        None => of_work_error(attempt, "the worker panicked", cut, used),
+        Some(Ok(report)) => of_report(attempt, report, cut, seen.used),
+        Some(Err(error)) => of_work_error(attempt, &chain(&error), cut, seen),
+        None => of_work_error(
+            attempt,
+            "the worker panicked",
+            cut,
+            Seen {
+                started: true,
+                ..seen
+            },
+        ),
     }
 }
 
@@ -65,19 +81,24 @@ fn of_report(attempt: AttemptRef, report: WorkReport, cut: Option<Cut>, used: Us
     )
 }
 
-/// A worker that could not be run, or whose end nobody saw. Where the driver itself cut it off, that is what happened.
-fn of_work_error(attempt: AttemptRef, why: &str, cut: Option<Cut>, used: Usage) -> Event {
+/// A worker that could not be run, or whose end nobody saw: one that had started is judged like any other. Where the driver
+/// itself cut it off, that is what happened.
+fn of_work_error(attempt: AttemptRef, why: &str, cut: Option<Cut>, seen: Seen) -> Event {
     if let Some(by) = cut {
-        return interrupted(attempt, Stage::Worker, by, used, 0);
+        return interrupted(attempt, Stage::Worker, by, seen.used, 0);
     }
     Event::WorkerExited(
         attempt,
         WorkerExited {
-            class: WorkerClass::CouldNotStart,
+            class: if seen.started {
+                WorkerClass::Error
+            } else {
+                WorkerClass::CouldNotStart
+            },
             exit: None,
             signal: None,
             timed_out: false,
-            usage: used,
+            usage: seen.used,
             output: OutputDigest::of(b""),
             wall_ms: 0,
             retry_after_ms: None,
@@ -152,6 +173,11 @@ fn of_verdict(
     }
 }
 
+/// Work that was cut off before it began, or between two of its steps: nothing was used that no record accounts for.
+pub(crate) fn cut_off(attempt: AttemptRef, stage: Stage, by: Cut) -> Event {
+    interrupted(attempt, stage, by, Usage::NONE, 0)
+}
+
 fn interrupted(attempt: AttemptRef, stage: Stage, by: Cut, usage: Usage, output_bytes: u64) -> Event {
     Event::Interrupted(
         attempt,
@@ -199,7 +225,7 @@ fn shortened(text: &str, most: usize) -> String {
 }
 
 /// An error with what caused it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {

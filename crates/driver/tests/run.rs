@@ -538,3 +538,135 @@ fn a_task_under_way_cannot_be_edited_away() {
     assert_eq!(place.run().0.done, 2, "the order may change");
     place.holds();
 }
+
+#[test]
+fn a_task_that_was_added_and_taken_out_again_stays_out() {
+    let place = Place::new(json!({ "worker_cmd": "true", "verify_cmd": "true", "tasks": [task("a", "x")] }));
+    place.run();
+    operator::add_task(&place.goal(), &task("b", "y"), SystemClock::new()).unwrap();
+    let mut edited = place.json();
+    edited["tasks"].as_array_mut().unwrap().pop();
+    fs::write(place.goal(), edited.to_string()).unwrap();
+    let (summary, names) = place.run();
+    assert_eq!((summary.tasks, names.first()), (1, Some(&"goal_edited")));
+    place.holds();
+}
+
+#[test]
+fn whatever_stands_in_the_place_of_old_evidence_stops_nothing() {
+    let swap = "test $MACHINE_ATTEMPT = 1 || { rm -rf $(dirname \"$MACHINE_TASK_FILE\")/attempt-1.verify.log; \
+                ln -s /etc/passwd $(dirname \"$MACHINE_TASK_FILE\")/attempt-1.verify.log; }; \
+                test $MACHINE_ATTEMPT = 3 || exit 0; cat {feedback_file} > heard";
+    let place = Place::new(json!({
+        "worker_cmd": swap, "verify_cmd": "echo nope; test -e heard", "tasks": [task("t1", "x"), task("t2", "y")],
+    }));
+    let (summary, _) = place.run();
+    assert_eq!(summary.done, 2);
+    assert_eq!(
+        fs::read_to_string(place.path("repo/heard")).unwrap().trim(),
+        "nope"
+    );
+    place.holds();
+}
+
+#[test]
+fn a_worker_that_clears_the_evidence_away_has_run_all_the_same() {
+    let place = Place::new(json!({
+        "worker_cmd": "echo hello; echo ran >> runs; rm -rf ../evidence", "verify_cmd": "true",
+        "tasks": [task("t1", "x"), task("t2", "y")],
+    }));
+    let (summary, names) = place.run();
+    assert!(!names.contains(&"requeue"), "{names:?}");
+    assert_eq!(fs::read_to_string(place.path("repo/runs")).unwrap(), "ran\nran\n");
+    assert_eq!(summary.worker_runs, 2);
+    place.holds();
+}
+
+#[test]
+fn numbers_from_elsewhere_leave_room_to_count_on() {
+    for attempts in [4_294_967_295_u64, 4_294_967_296, 9_007_199_254_740_991] {
+        let begun = json!({ "id": "a", "goal": "x", "attempts": attempts });
+        let place = Place::new(json!({
+            "worker_cmd": "true", "verify_cmd": "true", "runs": 9_007_199_254_740_991_u64, "tasks": [begun],
+        }));
+        assert_eq!(place.run().0.done, 1, "{attempts}");
+        place.run();
+        place.holds();
+    }
+}
+
+#[test]
+fn a_task_may_be_called_anything_that_an_id_may_be() {
+    let ids = ["last-beat", "goal", "goal.json", "-", "A", "a", "CON"];
+    let tasks: Vec<Value> = ids.iter().map(|id| task(id, "x")).collect();
+    let place =
+        Place::new(json!({ "worker_cmd": "echo $MACHINE_TASK_ID", "verify_cmd": "true", "tasks": tasks }));
+    assert_eq!(place.run().0.done, ids.len());
+    place.holds();
+}
+
+#[test]
+fn a_fifo_in_the_place_of_an_old_log_is_an_error_and_not_a_wait() {
+    let place = Place::new(json!({ "worker_cmd": "true", "verify_cmd": "true", "tasks": [task("a", "x")] }));
+    let made = std::process::Command::new("mkfifo")
+        .arg(place.path("driver-log.original.jsonl"))
+        .status();
+    assert!(made.unwrap().success());
+    let error = place.run_with(Stop::new(), Until::Finished).unwrap_err();
+    assert!(error.to_string().contains("driver-log.original.jsonl"), "{error}");
+}
+
+#[test]
+fn two_folders_of_one_tree_are_one_tree() {
+    let one = Place::new(json!({ "worker_cmd": "true", "verify_cmd": "true", "tasks": [task("a", "x")] }));
+    fs::create_dir_all(one.path("repo/.git")).unwrap();
+    fs::create_dir_all(one.path("repo/sub")).unwrap();
+    let other = one.path("repo/sub/goal.json");
+    let goal = json!({ "repo": one.path("repo/sub"), "worker_cmd": "true", "tasks": [task("b", "y")] });
+    fs::write(&other, goal.to_string()).unwrap();
+    let held = Driver::builder(one.goal()).build().unwrap();
+    let refused = Driver::builder(&other).build().unwrap_err();
+    assert_eq!(refused.exit(), Exit::Locked);
+    drop(held);
+}
+
+#[test]
+fn a_stop_between_two_steps_is_no_crash() {
+    let place =
+        Place::new(json!({ "worker_cmd": "true", "verify_cmd": "exit 127", "tasks": [task("a", "x")] }));
+    let stop = Stop::new();
+    let switch = stop.clone();
+    let driver = Driver::builder(place.goal())
+        .stop(&stop)
+        .on_notice(move |notice| {
+            if let Notice::Waiting { .. } = notice {
+                switch.ask(Cut::Sigint);
+            }
+        });
+    assert_eq!(driver.build().unwrap().run().unwrap().exit, Exit::Interrupted);
+    let log = fs::read_to_string(place.path("driver-log.jsonl")).unwrap();
+    assert!(log.lines().last().unwrap().contains("\"event\":\"interrupted\""));
+    assert!(log.contains("\"by\":\"sigint\"") && !log.contains("\"by\":\"crash\""));
+    place.holds();
+    let (summary, names) = place.run();
+    assert_eq!((summary.blocked, summary.worker_runs), (1, 1), "{names:?}");
+    place.holds();
+}
+
+#[test]
+fn a_new_chain_earns_no_fresh_budget() {
+    let spends = "printf '{\"input_tokens\":5,\"usd\":0.5}' > \"$MACHINE_USAGE_FILE\"";
+    let place = Place::new(json!({
+        "worker_cmd": spends, "verify_cmd": "true", "budget": { "max_usd": 1 },
+        "tasks": [task("a", "x"), task("b", "x"), task("c", "x")],
+    }));
+    assert_eq!(place.run().0.exit, Exit::BudgetHalt);
+    operator::restart_log(&place.goal(), SystemClock::new()).unwrap();
+    let (summary, names) = place.run();
+    assert_eq!(
+        (summary.exit, summary.worker_runs),
+        (Exit::BudgetHalt, 2),
+        "{names:?}"
+    );
+    place.holds();
+}

@@ -21,7 +21,7 @@ pub fn breach(budget: &Budget, state: &State, now: Timestamp) -> Option<BudgetHa
         budget.worker_runs_max,
         |n| format!("{n} worker runs"),
     )
-    .or_else(|| over("max_wall_seconds", wall_at(state, now), budget.wall_max, seconds))
+    .or_else(|| wall_breach(budget, state, now))
     .or_else(|| over("max_tokens", spent.tokens, budget.tokens_max, tokens))
     .or_else(|| over("max_usd", spent.usd_micros, budget.usd_micros_max, dollars))
     .or_else(|| {
@@ -33,6 +33,12 @@ pub fn breach(budget: &Budget, state: &State, now: Timestamp) -> Option<BudgetHa
         )
     })
     .or_else(|| unknown(budget, spent))
+}
+
+/// Whether the time is used up at `now`. Asked alone before a verify, which costs time and nothing else.
+#[must_use]
+pub fn wall_breach(budget: &Budget, state: &State, now: Timestamp) -> Option<BudgetHalt> {
+    over("max_wall_seconds", wall_at(state, now), budget.wall_max, seconds)
 }
 
 /// The moment at which the wall clock alone reaches a limit.

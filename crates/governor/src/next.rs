@@ -55,14 +55,10 @@ fn go_on(goal: &Goal, state: &State, current: &Current, now: Timestamp) -> Actio
     let (Some(task), Some(known)) = (goal.tasks.get(index), state.at(index)) else {
         return Action::Refuse("the task of the attempt under way is not in the plan");
     };
-    let attempt = AttemptRef {
-        task: task.id.clone(),
-        attempt: current.attempt,
-        session: Some(current.session.clone()),
-        idempotency_key: task.idempotency_key,
-        autonomy_used: 0,
+    let Some(attempt) = state.attempt_under_way(goal) else {
+        return Action::Refuse("the attempt under way is not in the plan");
     };
-    if current.left_behind {
+    if current.left_behind() {
         let stage = if current.phase == Phase::Dispatched {
             Stage::Worker
         } else {
@@ -105,7 +101,10 @@ fn go_on(goal: &Goal, state: &State, current: &Current, now: Timestamp) -> Actio
         } => after_failed_start(goal, task, known, attempt, detail.as_deref(), now),
         Phase::Exited {
             unavailable, detail, ..
-        } => verify(goal, task, index, attempt, *unavailable, detail.as_deref(), now),
+        } => match budget::wall_breach(&goal.budget, state, now) {
+            Some(halt) => Action::Record(Event::BudgetHalt(halt)),
+            None => verify(goal, task, index, attempt, *unavailable, detail.as_deref(), now),
+        },
     }
 }
 

@@ -134,7 +134,10 @@ impl<G: Goals> Replay<G> {
             ),
             Event::DriverUp(_) | Event::GoalEdited(_) | Event::TaskAdded(_) | Event::Retried(_) => true,
             Event::Tampering(_) => true,
-            Event::Interrupted(..) => self.state.current().is_some_and(|current| !current.left_behind),
+            Event::Interrupted(..) => self
+                .state
+                .current()
+                .is_some_and(|current| !current.left_behind() && !current.cut_off),
             _ => false,
         }
     }

@@ -9,9 +9,10 @@ use std::time::Duration;
 use common::{World, goal, id};
 use machine_driver_governor::{Action, INTERRUPTIONS_MAX, budget};
 use machine_driver_state::control::Cut;
-use machine_driver_state::event::{Cause, Event, Stage};
+use machine_driver_state::event::{Cause, Event, Stage, WorkerClass};
 use machine_driver_state::goal::{Goal, Mode, Status};
 use machine_driver_state::state::Run;
+use machine_driver_state::usage::Usage;
 use proptest::prelude::*;
 
 const OK: u8 = 0;
@@ -172,6 +173,65 @@ fn the_clock_can_halt_a_verify() {
         (Run::Halted, "budget_halt")
     );
     world.replay(&world.lines).unwrap();
+}
+
+#[test]
+fn a_used_up_clock_halts_before_a_verify_each_time_and_gives_nothing_up() {
+    let mut limited = goal(&[vec![]]);
+    limited.budget.wall_max = Some(Duration::from_secs(5));
+    let mut world = World::new(limited);
+    until_verify(&mut world);
+    world.pass_time(Duration::from_secs(5));
+    for _ in 0..20 {
+        world.finish(&[]);
+        assert_eq!(world.events.last().unwrap().name(), "budget_halt");
+        world.up();
+    }
+    assert_eq!(world.state.at(0).unwrap().interruptions, 0);
+    world.replay(&world.lines).unwrap();
+}
+
+#[test]
+fn the_time_up_to_the_last_sign_of_life_is_charged_after_a_crash() {
+    let mut limited = goal(&[vec![]]);
+    limited.budget.wall_max = Some(Duration::from_secs(10));
+    let mut world = World::new(limited);
+    while !matches!(world.next(), Action::Work(..)) {
+        assert!(world.step(OK));
+    }
+    let dispatched = world.now;
+    world.pass_time(Duration::from_secs(3_600));
+    world.up();
+    assert_eq!(world.state.current().unwrap().left_at, Some(dispatched));
+    let Action::ClearUp(attempt, stage) = world.next() else {
+        panic!("{:?}", world.next())
+    };
+    let Event::Interrupted(attempt, mut cut) = common::interrupted(attempt, stage, Cut::Crash) else {
+        unreachable!()
+    };
+    cut.unlogged_wall_ms = 9_000;
+    world.say(Event::Interrupted(attempt, cut));
+    assert_eq!(world.state.spent().wall, Duration::from_secs(9));
+}
+
+#[test]
+fn a_worker_that_never_ran_cost_nothing() {
+    let mut limited = goal(&[vec![]]);
+    limited.budget.usd_micros_max = Some(5_000_000);
+    let mut world = World::new(limited);
+    while !matches!(world.next(), Action::Work(..)) {
+        assert!(world.step(OK));
+    }
+    let Action::Work(attempt, _) = world.next() else {
+        unreachable!()
+    };
+    world.say(common::exited(
+        attempt,
+        WorkerClass::CouldNotStart,
+        Usage::default(),
+    ));
+    assert!(world.step(OK));
+    assert!(matches!(world.next(), Action::Wait(_)), "{:?}", world.next());
 }
 
 fn until_verify(world: &mut World) -> Action {

@@ -137,6 +137,7 @@ fn of_the_goal() -> Vec<Event> {
         }],
         worker_runs: 12,
         wall_ms: 5,
+        spent: None,
     };
     let (before, after) = (sha256(b"a"), sha256(b"b"));
     let edited = |retried| GoalEdited {

@@ -63,6 +63,25 @@ body! {
         worker_runs: u64,
         /// Time used so far, in milliseconds.
         wall_ms: u64,
+        /// What else was used so far, as far as an older log of this driver tells.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        spent: Option<ImportedSpent>,
+    }
+}
+
+body! {
+    /// What an older log says was used, besides runs and time.
+    ImportedSpent {
+        /// Tokens.
+        tokens: u64,
+        /// Millionths of a US dollar.
+        usd_micros: u64,
+        /// Bytes that workers wrote.
+        output_bytes: u64,
+        /// Worker runs that did not report their tokens.
+        runs_without_tokens: u64,
+        /// Worker runs that did not report their cost.
+        runs_without_usd: u64,
     }
 }
 

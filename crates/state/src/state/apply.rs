@@ -38,6 +38,9 @@ impl State {
         })?;
         self.head = Some(record.head());
         self.last_at = record.at;
+        if record.event.is_of_the_loop() || matches!(record.event, Event::DriverUp(_)) {
+            self.loop_at = record.at;
+        }
         Ok(())
     }
 
@@ -77,7 +80,7 @@ impl State {
                 self.put_back(&retried.with)
             }
             Event::Tampering(_) => self.up(),
-            Event::BudgetHalt(_) if self.is_cut_off() => self.end_run(Run::Halted),
+            Event::BudgetHalt(_) if self.may_halt() => self.end_run(Run::Halted),
             Event::BudgetHalt(_) => self.not_under_way().and_then(|()| self.end_run(Run::Halted)),
             Event::GoalComplete(_) => self.not_under_way().and_then(|()| self.end_run(Run::Complete)),
             _ => self.up().and_then(|()| self.attempt_event(&record.event, at)),
@@ -138,11 +141,10 @@ impl State {
         if task.status != Status::Pending {
             return Err(format!("task `{}` is not pending", attempt.task));
         }
-        if attempt.attempt != task.attempts + 1 {
+        if Some(attempt.attempt) != task.attempts.checked_add(1) {
             return Err(format!(
-                "it is attempt {}; expected {}",
-                attempt.attempt,
-                task.attempts + 1
+                "it is attempt {}, but {} were made",
+                attempt.attempt, task.attempts
             ));
         }
         let session = attempt.session.clone().ok_or("it has no session")?;
@@ -159,7 +161,7 @@ impl State {
             session,
             dispatched_at: at,
             phase: Phase::Dispatched,
-            left_behind: false,
+            left_at: None,
             cut_off: false,
             mark: None,
         });
@@ -178,8 +180,13 @@ impl State {
             unavailable: None,
             detail: exited.detail.clone(),
         };
-        let slot = current.slot;
-        self.spent.add(exited.usage, exited.output.bytes);
+        let (slot, never_ran) = (
+            current.slot,
+            exited.class == WorkerClass::CouldNotStart && current.mark.is_none(),
+        );
+        if !never_ran {
+            self.spent.add(exited.usage, exited.output.bytes);
+        }
         self.with_task(slot, |task| match exited.class {
             WorkerClass::RateLimited => task.rate_limits += 1,
             WorkerClass::CouldNotStart => task.failed_starts += 1,
@@ -249,7 +256,7 @@ impl State {
     fn interrupted(&mut self, attempt: &AttemptRef, interrupted: &Interrupted, at: Timestamp) -> Applied {
         self.spent.wall = self.spent.wall.saturating_add(interrupted.unlogged_wall());
         let current = self.under_way_or_left(attempt)?;
-        current.left_behind = false;
+        current.left_at = None;
         current.cut_off = interrupted.by != Cut::Crash;
         let (slot, stage) = (
             current.slot,
@@ -262,7 +269,9 @@ impl State {
         if stage != interrupted.stage {
             return Err("another stage of the attempt was under way".into());
         }
-        self.with_task(slot, |task| task.interruptions += 1);
+        if interrupted.by != Cut::Budget {
+            self.with_task(slot, |task| task.interruptions += 1);
+        }
         if stage == Stage::Worker {
             self.spent.add(interrupted.usage, interrupted.output_bytes);
             self.end_attempt(Status::Pending, at);
@@ -286,8 +295,11 @@ impl State {
         Ok(())
     }
 
-    fn is_cut_off(&self) -> bool {
-        self.current.as_ref().is_some_and(|current| current.cut_off)
+    /// A run may halt while a verify is due: it goes on in the next one.
+    fn may_halt(&self) -> bool {
+        self.current
+            .as_ref()
+            .is_some_and(|current| current.cut_off || matches!(current.phase, Phase::Exited { .. }))
     }
 
     fn up(&self) -> Applied {
@@ -310,7 +322,7 @@ impl State {
 
     fn under_way(&mut self, attempt: &AttemptRef) -> Result<&mut Current, String> {
         let current = self.under_way_or_left(attempt)?;
-        if current.left_behind {
+        if current.left_behind() {
             return Err("an earlier driver left this attempt behind, and nothing has cleared it up".into());
         }
         if current.cut_off {

@@ -15,7 +15,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use crate::control::ProcessMark;
-use crate::event::WorkerClass;
+use crate::event::{AttemptRef, WorkerClass};
 use crate::goal::{Goal, Status};
 use crate::id::{Digest, SessionId, TaskId};
 use crate::record::Head;
@@ -31,6 +31,8 @@ pub use task::TaskState;
 pub struct State {
     head: Option<Head>,
     last_at: Timestamp,
+    /// When the loop itself last wrote a record.
+    loop_at: Timestamp,
     goal_name: Option<String>,
     goal_digest: Option<Digest>,
     run: Run,
@@ -71,14 +73,22 @@ pub struct Current {
     pub session: SessionId,
     /// When it was dispatched.
     pub dispatched_at: Timestamp,
+    /// Where an earlier driver left it behind: that driver's last record. The time after it is accounted for nowhere.
+    pub left_at: Option<Timestamp>,
     /// How far it is.
     pub phase: Phase,
-    /// Whether an earlier driver left it behind: it has to be cleared up before anything else.
-    pub left_behind: bool,
     /// Whether its verify was cut off in this run: nothing goes on before the next one.
     pub cut_off: bool,
     /// The worker's process, once it runs.
     pub mark: Option<ProcessMark>,
+}
+
+impl Current {
+    /// Whether an earlier driver left it behind: it has to be cleared up before anything else.
+    #[must_use]
+    pub const fn left_behind(&self) -> bool {
+        self.left_at.is_some()
+    }
 }
 
 /// How far an attempt is.
@@ -174,6 +184,26 @@ impl State {
         self.plan.index(self.current.as_ref()?.slot)
     }
 
+    /// The place of a task in the goal in force.
+    #[must_use]
+    pub fn place(&self, id: &TaskId) -> Option<usize> {
+        self.plan.index(*self.slots.get(id)?)
+    }
+
+    /// The attempt under way, as records about it name it.
+    #[must_use]
+    pub fn attempt_under_way(&self, goal: &Goal) -> Option<AttemptRef> {
+        let current = self.current.as_ref()?;
+        let task = goal.tasks.get(self.current_index()?)?;
+        Some(AttemptRef {
+            task: task.id.clone(),
+            attempt: current.attempt,
+            session: Some(current.session.clone()),
+            idempotency_key: task.idempotency_key,
+            autonomy_used: 0,
+        })
+    }
+
     /// What the log knows of a task.
     #[must_use]
     pub fn task(&self, id: &TaskId) -> Option<&TaskState> {
@@ -238,13 +268,13 @@ impl State {
         self.plan.slot(index).and_then(|slot| self.tasks.get(slot))
     }
 
-    /// The tasks of `goal`, the one adopted, that are blocked because they wait for `id`, directly or through others.
+    /// The tasks of `goal`, the one adopted, that are blocked because they wait for one of `ids`, directly or through others.
     #[must_use]
-    pub fn waiting_for(&self, goal: &Goal, id: &TaskId) -> Vec<TaskId> {
-        let place = self.slots.get(id).and_then(|slot| self.plan.index(*slot));
-        let behind = place
-            .map(|place| self.plan.blocked_behind(place, &self.tasks))
-            .unwrap_or_default();
+    pub fn waiting_for(&self, goal: &Goal, ids: &[TaskId]) -> Vec<TaskId> {
+        let place = |id| self.plan.index(*self.slots.get(id)?);
+        let behind = self
+            .plan
+            .blocked_behind(ids.iter().filter_map(place).collect(), &self.tasks);
         behind
             .iter()
             .filter_map(|index| Some(goal.tasks.get(*index)?.id.clone()))

@@ -29,7 +29,9 @@ impl State {
             None => self.goal_digest = Some(digest),
         }
         if let Some(current) = &mut self.current {
-            current.left_behind = !current.cut_off;
+            // A run that halted, or recorded what it cut off, left nothing behind.
+            let left_behind = self.run == Run::Up && !current.cut_off;
+            current.left_at = left_behind.then_some(self.loop_at);
             current.cut_off = false;
         }
         self.run = Run::Up;
@@ -46,6 +48,13 @@ impl State {
         self.goal_digest = Some(imported.goal_sha256);
         self.spent.worker_runs = imported.worker_runs;
         self.spent.wall = Duration::from_millis(imported.wall_ms);
+        if let Some(spent) = &imported.spent {
+            self.spent.tokens = spent.tokens;
+            self.spent.usd_micros = spent.usd_micros;
+            self.spent.output_bytes = spent.output_bytes;
+            self.spent.runs_without_tokens = spent.runs_without_tokens;
+            self.spent.runs_without_usd = spent.runs_without_usd;
+        }
         for one in &imported.tasks {
             let slot = self.slot(&one.task);
             let status = if one.status == Status::Running {

@@ -134,9 +134,9 @@ impl Plan {
         }
     }
 
-    /// The places of the tasks that are blocked because they wait for the one at `start`, directly or through others.
-    pub(super) fn blocked_behind(&self, start: usize, tasks: &[TaskState]) -> BTreeSet<usize> {
-        let (mut found, mut edge) = (BTreeSet::new(), vec![start]);
+    /// The places of the tasks that are blocked because they wait for those at `edge`, directly or through others.
+    pub(super) fn blocked_behind(&self, mut edge: Vec<usize>, tasks: &[TaskState]) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
         while let Some(node) = edge.pop().and_then(|index| self.nodes.get(index)) {
             for next in &node.before {
                 let waits = self.slot(*next).and_then(|slot| tasks.get(slot)?.cause) == Some(Cause::After);

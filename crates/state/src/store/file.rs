@@ -231,6 +231,34 @@ impl FileStore {
         Ok(Kept { name, sha256 })
     }
 
+    /// A log of the original driver that was set aside before, where there is one: a crash may have come between that and
+    /// the first record.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], also for anything in its place that is not a file.
+    pub fn kept_original(&self) -> Result<Option<Kept>, StoreError> {
+        let path = self.paths.log_kept("original");
+        if self
+            .disk
+            .stat(&path)
+            .map_err(StoreError::io("look at", &path))?
+            .is_none()
+        {
+            return Ok(None);
+        }
+        let file = self
+            .disk
+            .open(&path, Access::Read)
+            .map_err(StoreError::io("open", &path))?;
+        let sha256 = digest_of_file(&*file).map_err(StoreError::io("read", &path))?;
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        Ok(Some(Kept { name, sha256 }))
+    }
+
     fn free_name(&self, kept_as: KeptAs) -> io::Result<PathBuf> {
         let names = (1_u64..).map(|number| match (kept_as, number) {
             (KeptAs::Original, 1) => "original".to_owned(),

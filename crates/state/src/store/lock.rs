@@ -99,7 +99,7 @@ impl TreeLock {
 
 /// Takes the lock on the tree at `repo` for the goal file `goal`.
 ///
-/// The lock is on the git folder itself (of this worktree), or on `repo` where it has no `.git`. A folder cannot be
+/// The lock is on the git folder itself (of this worktree, also from a folder inside it), or on `repo` where there is none. A folder cannot be
 /// unlinked and made anew as a lock file inside could, which a worker may do. `machine-driver.lock` in the git folder only
 /// says who holds it; a plain folder gets no such file.
 ///
@@ -134,8 +134,18 @@ pub fn lock_tree(repo: &Path, goal: &Path) -> Result<TreeLock, StoreError> {
     })
 }
 
-/// `.git` where that is a folder, or the folder that the file `.git` names (gitrepository-layout(5)).
+/// The git folder of the tree that `repo` lies in: two goals on two folders of one tree are on one tree.
 fn git_folder(repo: &Path) -> Result<Option<PathBuf>, StoreError> {
+    for folder in repo.ancestors() {
+        if let Some(git) = git_folder_of(folder)? {
+            return Ok(Some(git));
+        }
+    }
+    Ok(None)
+}
+
+/// `.git` where that is a folder, or the folder that the file `.git` names (gitrepository-layout(5)).
+fn git_folder_of(repo: &Path) -> Result<Option<PathBuf>, StoreError> {
     let dot_git = repo.join(".git");
     match fs::metadata(&dot_git) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
