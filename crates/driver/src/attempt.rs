@@ -3,12 +3,11 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use machine_driver_governor::budget;
 use machine_driver_process::{Started, sweep_orphans};
-use machine_driver_state::control::{Control, Cut, Progress};
+use machine_driver_state::control::{Control, Cut, Progress, Switch};
 use machine_driver_state::event::{AttemptRef, Event, Interrupted, Stage};
 use machine_driver_state::goal::{CommandLine, Goal, Task};
 use machine_driver_state::id::TaskId;
@@ -19,14 +18,10 @@ use machine_driver_worker::{Feedback, WorkOrder, usage_left_behind};
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::attend::{Attendant, attend};
 use crate::driver::Driver;
 use crate::error::DriverError;
 use crate::notice::Notice;
 use crate::outcome::{self, Seen};
-
-/// How often a driver that waits for work leaves a sign of life, so that a crash does not hide the time used.
-const BEAT: Duration = Duration::from_secs(5);
 
 /// The most of a failed verify's output that is fed back, in bytes.
 const FEEDBACK_MAX: u64 = 64 << 10;
@@ -91,33 +86,35 @@ impl Driver {
         self.record(now, Event::Interrupted(attempt, cut_off))
     }
 
-    /// Does work in a thread of its own, and attends to it.
-    fn attended<T: Send + 'static>(
+    /// Does work, and attends to it: its reports are taken up as they come, and the clock may stop it.
+    fn attended<T>(
         &mut self,
         attempt: &AttemptRef,
         stage: Stage,
-        work: impl FnOnce(&Control) -> T + Send,
+        work: impl FnOnce(&Control<'_>) -> T,
     ) -> Result<(Option<T>, Option<Cut>, Seen), DriverError> {
-        let stop = self.stop.clone();
-        let mut watch = Watch {
+        let (lookout, stop, beat) = (Arc::clone(&self.lookout), self.stop.clone(), self.beat());
+        let deadline = budget::wall_deadline(&self.goal().budget, &self.held.state);
+        let left = deadline.map(|deadline| deadline.since(self.timeline.now()));
+        let switch = Switch::new();
+        let watch = Mutex::new(Watch {
             driver: self,
             attempt,
             stage,
             seen: Seen::default(),
-            cut: false,
             failed: None,
+        });
+        let listener = |progress| {
+            // A panic in here would be one of the driver's own; what was seen until then still counts.
+            let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(why) = watch.heard(progress) {
+                switch.cancel(why);
+            }
         };
-        let attended = attend(&stop, &mut watch, work);
-        match watch.failed {
-            Some(error) => Err(error),
-            None => attended
-                .map(|(result, cut)| (result, cut, watch.seen))
-                .map_err(|source| DriverError::Io {
-                    operation: "start a thread for",
-                    path: self.held.store.paths().goal.clone(),
-                    source,
-                }),
-        }
+        let control = Control::with_listener(&listener).stopped_by(&switch);
+        let (result, cut) = lookout.attend(&stop, left, beat, &control, work);
+        let watch = watch.into_inner().unwrap_or_else(PoisonError::into_inner);
+        watch.failed.map_or(Ok((result, cut, watch.seen)), Err)
     }
 
     fn work_order(&mut self, attempt: &AttemptRef, index: usize) -> Result<WorkOrder, DriverError> {
@@ -226,13 +223,15 @@ impl Driver {
         self.held.store.paths().evidence.join(".last-beat")
     }
 
-    /// Leaves a sign of life. It only makes the budget more exact, so nothing fails where it cannot be written.
-    fn beat(&self) {
-        let file = self.beat_file();
-        if fs::symlink_metadata(&file).is_ok_and(|meta| !meta.is_file()) {
-            return;
+    /// What leaves a sign of life. It only makes the budget more exact, so nothing fails where it cannot be written.
+    fn beat(&self) -> impl Fn() + Send + 'static {
+        let (file, timeline) = (self.beat_file(), self.timeline.clone());
+        move || {
+            let is_ours = fs::symlink_metadata(&file).map_or(true, |meta| meta.is_file());
+            if is_ours {
+                drop(fs::write(&file, timeline.now().to_string()));
+            }
         }
-        drop(fs::write(file, self.timeline.now().to_string()));
     }
 
     /// The last sign of life, never later than `now`.
@@ -242,33 +241,24 @@ impl Driver {
     }
 }
 
-/// Attends to one worker or verifier for a driver.
+/// Hears what one worker or verifier reports, for a driver.
 struct Watch<'a> {
     driver: &'a mut Driver,
     attempt: &'a AttemptRef,
     stage: Stage,
     seen: Seen,
-    cut: bool,
     failed: Option<DriverError>,
 }
 
 impl Watch<'_> {
-    fn deadline(&self) -> Option<Timestamp> {
-        let held = &self.driver.held;
-        budget::wall_deadline(&held.goal().budget, &held.state)
-    }
-}
-
-impl Attendant for Watch<'_> {
+    /// Takes a report up. Returning a reason stops the work.
     fn heard(&mut self, progress: Progress) -> Option<Cut> {
         match progress {
             Progress::Started(mark) if self.stage == Stage::Worker => {
                 self.seen.started = true;
                 let now = self.driver.timeline.now();
-                let recorded = self
-                    .driver
-                    .record(now, Event::WorkerStarted(self.attempt.clone(), mark));
-                self.failed = self.failed.take().or(recorded.err());
+                let started = Event::WorkerStarted(self.attempt.clone(), mark);
+                self.failed = self.failed.take().or(self.driver.record(now, started).err());
                 self.failed.is_some().then_some(Cut::Stop)
             }
             Progress::Used(used) => {
@@ -278,22 +268,6 @@ impl Attendant for Watch<'_> {
             }
             _ => None,
         }
-    }
-
-    fn patience(&self) -> Duration {
-        if self.cut {
-            return BEAT; // it ends within its grace, and there is nothing more to ask of it
-        }
-        let now = self.driver.timeline.now();
-        self.deadline()
-            .map_or(BEAT, |deadline| deadline.since(now).min(BEAT))
-    }
-
-    fn looked(&mut self) -> Option<Cut> {
-        self.driver.beat();
-        let now = self.driver.timeline.now();
-        self.cut |= self.deadline().is_some_and(|deadline| now >= deadline);
-        self.cut.then_some(Cut::Budget)
     }
 }
 

@@ -8,6 +8,7 @@ use machine_driver_process::{Runner, Tier};
 use machine_driver_verify::{CommandVerifier, Verifier};
 use machine_driver_worker::{CommandWorker, Worker};
 
+use crate::attend::Lookout;
 use crate::clock::{Clock, SystemClock, Timeline};
 use crate::driver::{Driver, Until};
 use crate::error::DriverError;
@@ -16,14 +17,14 @@ use crate::notice::Notice;
 use crate::preflight;
 use crate::stop::Stop;
 
-type Listener = Box<dyn FnMut(&Notice<'_>)>;
+type Listener = Box<dyn FnMut(&Notice<'_>) + Send>;
 
 /// Takes what a driver works with. All but the goal has a default: commands from goal.json, the system's clock.
 pub struct Builder {
     goal: PathBuf,
     worker: Option<Arc<dyn Worker>>,
     verifier: Option<Arc<dyn Verifier>>,
-    clock: Box<dyn Clock>,
+    clock: Arc<dyn Clock>,
     stop: Stop,
     until: Until,
     listener: Listener,
@@ -36,7 +37,7 @@ impl Builder {
             goal: goal.to_owned(),
             worker: None,
             verifier: None,
-            clock: Box::new(SystemClock::new()),
+            clock: Arc::new(SystemClock::new()),
             stop: Stop::new(),
             until: Until::Finished,
             listener: Box::new(|_| ()),
@@ -61,7 +62,7 @@ impl Builder {
     /// Where time comes from.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = Box::new(clock);
+        self.clock = Arc::new(clock);
         self
     }
 
@@ -81,7 +82,7 @@ impl Builder {
 
     /// Who is told what happens, as it happens.
     #[must_use]
-    pub fn on_notice(mut self, listener: impl FnMut(&Notice<'_>) + 'static) -> Self {
+    pub fn on_notice(mut self, listener: impl FnMut(&Notice<'_>) + Send + 'static) -> Self {
         self.listener = Box::new(listener);
         self
     }
@@ -121,7 +122,13 @@ impl Builder {
         } else {
             "group"
         };
+        let lookout = Lookout::new().map_err(|source| DriverError::Io {
+            operation: "start a thread for",
+            path: self.goal.clone(),
+            source,
+        })?;
         Ok(Driver::new(
+            lookout,
             held,
             worker,
             verifier,

@@ -1,6 +1,7 @@
 //! Time comes in here and nowhere else.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use machine_driver_state::time::Timestamp;
@@ -53,14 +54,14 @@ impl Clock for SystemClock {
 
 /// A clock that is never behind the log: where the system's time was set back between two runs, time goes on from the
 /// last record instead, so that nothing waits for a moment that comes again in a year.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Timeline {
-    clock: Box<dyn Clock>,
+    clock: Arc<dyn Clock>,
     ahead: Duration,
 }
 
 impl Timeline {
-    pub(crate) fn new(clock: Box<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
             ahead: Duration::ZERO,
@@ -97,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_back_goes_on_from_the_log() {
-        let mut timeline = Timeline::new(Box::new(Fixed(5_000)));
+        let mut timeline = Timeline::new(Arc::new(Fixed(5_000)));
         assert_eq!(timeline.go_on_from(Timestamp::from_millis(4_000)), None);
         assert_eq!(timeline.now(), Timestamp::from_millis(5_000));
         assert_eq!(

@@ -17,6 +17,7 @@ use machine_driver_state::time::Timestamp;
 use machine_driver_verify::Verifier;
 use machine_driver_worker::Worker;
 
+use crate::attend::Lookout;
 use crate::builder::Builder;
 use crate::clock::Timeline;
 use crate::error::DriverError;
@@ -60,12 +61,13 @@ pub struct Summary {
 /// A goal, held by its lock, and those who work on it.
 pub struct Driver {
     pub(crate) held: Held,
+    pub(crate) lookout: Arc<Lookout>,
     pub(crate) worker: Arc<dyn Worker>,
     pub(crate) verifier: Arc<dyn Verifier>,
     pub(crate) timeline: Timeline,
     pub(crate) stop: Stop,
     until: Until,
-    listener: Box<dyn FnMut(&Notice<'_>)>,
+    listener: Box<dyn FnMut(&Notice<'_>) + Send>,
     tier: &'static str,
     shown: Shown,
     resolved: u64,
@@ -96,13 +98,14 @@ impl Driver {
 
     #[expect(clippy::too_many_arguments, reason = "the builder is its one caller")]
     pub(crate) fn new(
+        lookout: Lookout,
         held: Held,
         worker: Arc<dyn Worker>,
         verifier: Arc<dyn Verifier>,
         timeline: Timeline,
         stop: Stop,
         until: Until,
-        listener: Box<dyn FnMut(&Notice<'_>)>,
+        listener: Box<dyn FnMut(&Notice<'_>) + Send>,
         tier: &'static str,
     ) -> Self {
         let shown = Shown {
@@ -113,6 +116,7 @@ impl Driver {
         let (resolved, attempts, budget_halt) = (0, 0, None);
         Self {
             held,
+            lookout: Arc::new(lookout),
             worker,
             verifier,
             timeline,

@@ -99,7 +99,7 @@ pub fn restart_log(goal: &Path, clock: impl Clock + 'static) -> Result<Kept, Dri
 
 fn take(goal: &Path, clock: impl Clock + 'static) -> Result<(Held, Timeline), DriverError> {
     let held = Held::take(goal, &|_| Ok(()))?;
-    let mut timeline = Timeline::new(Box::new(clock));
+    let mut timeline = Timeline::new(std::sync::Arc::new(clock));
     timeline.go_on_from(held.state.last_at());
     Ok((held, timeline))
 }

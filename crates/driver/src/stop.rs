@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use machine_driver_state::control::{Control, Cut};
+use machine_driver_state::control::{Cut, Switch};
 
 /// Ends a run: what is under way is stopped, the state is saved, and the run can be resumed. Clones are one switch.
 #[derive(Clone, Default)]
@@ -21,7 +21,7 @@ struct Shared {
 #[derive(Default)]
 struct Inner {
     asked: Option<Cut>,
-    under_way: Option<Control>,
+    under_way: Option<Switch>,
 }
 
 impl Stop {
@@ -33,14 +33,14 @@ impl Stop {
 
     /// Asks the run to stop. The first reason stands.
     pub fn ask(&self, why: Cut) {
-        let control = {
+        let switch = {
             let mut inner = self.inner();
             inner.asked.get_or_insert(why);
             inner.under_way.clone()
         };
         self.shared.changed.notify_all();
-        if let Some(control) = control {
-            control.cancel(why);
+        if let Some(switch) = switch {
+            switch.cancel(why);
         }
     }
 
@@ -66,14 +66,14 @@ impl Stop {
     }
 
     /// From now on a stop also cancels this work; at once where one was asked for already.
-    pub(crate) fn attend(&self, control: &Control) {
+    pub(crate) fn attend(&self, switch: &Switch) {
         let asked = {
             let mut inner = self.inner();
-            inner.under_way = Some(control.clone());
+            inner.under_way = Some(switch.clone());
             inner.asked
         };
         if let Some(why) = asked {
-            control.cancel(why);
+            switch.cancel(why);
         }
     }
 
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn a_stop_ends_a_wait_and_the_work_under_way() {
         let stop = Stop::new();
-        let control = Control::new();
+        let control = Switch::new();
         stop.attend(&control);
         let other = stop.clone();
         let thread = std::thread::spawn(move || other.ask(Cut::Sigterm));
@@ -120,10 +120,10 @@ mod tests {
     fn work_that_starts_after_the_stop_is_cancelled_at_once() {
         let stop = Stop::new();
         stop.ask(Cut::Stop);
-        let control = Control::new();
+        let control = Switch::new();
         stop.attend(&control);
         assert_eq!(control.cancelled(), Some(Cut::Stop));
-        let later = Control::new();
+        let later = Switch::new();
         stop.leave();
         stop.ask(Cut::Sigint);
         assert_eq!(later.cancelled(), None);

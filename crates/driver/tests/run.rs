@@ -1,10 +1,9 @@
 //! Whole runs with real commands on a real disk, without the command line.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use machine_driver::{
@@ -58,19 +57,19 @@ impl Place {
     }
 
     fn run_with(&self, stop: Stop, until: Until) -> Result<(Summary, Vec<&'static str>), DriverError> {
-        let names = Rc::new(RefCell::new(Vec::new()));
-        let heard = Rc::clone(&names);
+        let names = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&names);
         let driver = Driver::builder(self.goal())
             .stop(&stop)
             .until(until)
             .on_notice(move |notice| {
                 if let Notice::Recorded { record, .. } = notice {
-                    heard.borrow_mut().push(record.event.name());
+                    heard.lock().unwrap().push(record.event.name());
                 }
             })
             .build()?;
         let summary = driver.run()?;
-        let names = names.borrow().clone();
+        let names = names.lock().unwrap().clone();
         Ok((summary, names))
     }
 
@@ -417,19 +416,20 @@ fn a_clock_that_was_set_back_changes_nothing() {
         json!({ "worker_cmd": "true", "verify_cmd": "false", "max_attempts": 1, "tasks": [task("a", "x"), task("b", "y")] }),
     );
     place.run_with(Stop::new(), Until::OneAttempt).unwrap();
-    let behind = Rc::new(RefCell::new(None));
-    let heard = Rc::clone(&behind);
+    let behind = Arc::new(Mutex::new(None));
+    let heard = Arc::clone(&behind);
     let driver = Driver::builder(place.goal())
         .clock(Earlier(SystemClock::new()))
         .on_notice(move |notice| {
             if let Notice::ClockBehind { by } = notice {
-                *heard.borrow_mut() = Some(*by);
+                *heard.lock().unwrap() = Some(*by);
             }
         });
     assert_eq!(driver.build().unwrap().run().unwrap().exit, Exit::Blocked);
     assert!(
         behind
-            .borrow()
+            .lock()
+            .unwrap()
             .is_some_and(|by| by > Duration::from_secs(364 * 86_400))
     );
     place.holds();

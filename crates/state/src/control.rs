@@ -48,37 +48,23 @@ pub enum Progress {
     Used(Usage),
 }
 
-/// Handed to a worker or verifier with its order: whether to stop, and a way to report. Clones are one and the same.
+/// Stops work under way, from any thread. Clones are one and the same.
 #[derive(Clone, Default)]
-pub struct Control {
-    shared: Arc<Shared>,
-}
-
-#[derive(Default)]
-struct Shared {
-    inner: Mutex<Inner>,
+pub struct Switch {
+    shared: Arc<Mutex<Inner>>,
 }
 
 #[derive(Default)]
 struct Inner {
     cut: Option<Cut>,
     on_cut: Option<Box<dyn Fn() + Send>>,
-    on_progress: Option<Box<dyn Fn(Progress) + Send>>,
 }
 
-impl Control {
-    /// A control that nobody listens to yet.
+impl Switch {
+    /// A switch that nobody has used yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// A control whose reports go to `listener`.
-    #[must_use]
-    pub fn with_listener(listener: impl Fn(Progress) + Send + 'static) -> Self {
-        let control = Self::default();
-        control.inner().on_progress = Some(Box::new(listener));
-        control
     }
 
     /// Whether the work is to stop, and why. Once set it stays set.
@@ -108,6 +94,73 @@ impl Control {
         inner.on_cut = Some(Box::new(wake));
     }
 
+    /// A panic in a waker leaves nothing half done in here, so a poisoned lock is as good as any.
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Switch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Switch")
+            .field("cancelled", &self.cancelled())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who hears what work under way reports. Called on the thread that reports, which goes on when it returns: a record that
+/// follows from a report is on disk by then.
+pub type Listener<'a> = dyn Fn(Progress) + Sync + 'a;
+
+/// Handed to a worker or verifier with its order: whether to stop, and a way to report.
+#[derive(Clone, Default)]
+pub struct Control<'a> {
+    switch: Switch,
+    listener: Option<&'a Listener<'a>>,
+}
+
+impl<'a> Control<'a> {
+    /// A control that nobody listens to.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A control whose reports go to `listener`.
+    #[must_use]
+    pub fn with_listener(listener: &'a Listener<'a>) -> Self {
+        Self {
+            switch: Switch::new(),
+            listener: Some(listener),
+        }
+    }
+
+    /// The same, stopped by `switch`.
+    #[must_use]
+    pub fn stopped_by(self, switch: &Switch) -> Self {
+        Self {
+            switch: switch.clone(),
+            ..self
+        }
+    }
+
+    /// The switch that stops the work: to be handed to other threads.
+    #[must_use]
+    pub const fn switch(&self) -> &Switch {
+        &self.switch
+    }
+
+    /// Whether the work is to stop, and why. Once set it stays set.
+    #[must_use]
+    pub fn cancelled(&self) -> Option<Cut> {
+        self.switch.cancelled()
+    }
+
+    /// Calls `wake` as soon as the work is to stop: see [`Switch::on_cancel`].
+    pub fn on_cancel(&self, wake: impl Fn() + Send + 'static) {
+        self.switch.on_cancel(wake);
+    }
+
     /// Tells the driver how much this attempt has used up to now.
     pub fn report_usage(&self, usage: Usage) {
         self.report(Progress::Used(usage));
@@ -119,18 +172,13 @@ impl Control {
     }
 
     fn report(&self, progress: Progress) {
-        if let Some(listener) = &self.inner().on_progress {
+        if let Some(listener) = self.listener {
             listener(progress);
         }
     }
-
-    /// A panic in a listener leaves nothing half done in here, so a poisoned lock is as good as any.
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl fmt::Debug for Control {
+impl fmt::Debug for Control<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Control")
             .field("cancelled", &self.cancelled())
@@ -150,8 +198,8 @@ mod tests {
         let control = Control::new();
         control.on_cancel(move || sender.send(()).unwrap());
         assert_eq!(control.cancelled(), None);
-        control.cancel(Cut::Budget);
-        control.clone().cancel(Cut::Sigint);
+        control.switch().cancel(Cut::Budget);
+        control.clone().switch().cancel(Cut::Sigint);
         assert_eq!(control.cancelled(), Some(Cut::Budget));
         assert_eq!(woken.try_iter().count(), 1);
     }
@@ -160,7 +208,7 @@ mod tests {
     fn a_late_listener_is_woken_at_once() {
         let (sender, woken) = mpsc::channel();
         let control = Control::new();
-        control.cancel(Cut::Stop);
+        control.switch().cancel(Cut::Stop);
         control.on_cancel(move || sender.send(()).unwrap());
         assert_eq!(woken.try_iter().count(), 1);
     }
@@ -168,8 +216,10 @@ mod tests {
     #[test]
     fn reports_reach_the_driver() {
         let (sender, heard) = mpsc::channel();
-        let control = Control::with_listener(move |progress| sender.send(progress).unwrap());
+        let listener = move |progress| sender.send(progress).unwrap();
+        let control = Control::with_listener(&listener);
         control.report_usage(Usage::NONE);
+        drop(control);
         assert_eq!(
             heard.try_iter().collect::<Vec<_>>(),
             [Progress::Used(Usage::NONE)]

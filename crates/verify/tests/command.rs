@@ -202,9 +202,10 @@ fn there_is_no_partial_evidence() {
 fn a_cancelled_verify_is_no_verdict() {
     let bench = Bench::shell("sleep 300");
     let (sender, started) = mpsc::channel();
-    let control = Control::with_listener(move |progress| sender.send(progress).unwrap());
+    let listener = move |progress| sender.send(progress).unwrap();
+    let control = Control::with_listener(&listener);
     let canceller = {
-        let control = control.clone();
+        let control = control.switch().clone();
         std::thread::spawn(move || {
             let Progress::Started(mark) = started.recv_timeout(SOON).unwrap() else {
                 panic!("not a start")

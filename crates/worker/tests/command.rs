@@ -269,9 +269,10 @@ fn limits_stop_a_worker() {
 fn the_driver_hears_of_the_start_and_can_cancel() {
     let bench = Bench::shell("trap '' TERM; sleep 300");
     let (sender, started) = mpsc::channel();
-    let control = Control::with_listener(move |progress| sender.send(progress).unwrap());
+    let listener = move |progress| sender.send(progress).unwrap();
+    let control = Control::with_listener(&listener);
     let canceller = {
-        let control = control.clone();
+        let control = control.switch().clone();
         std::thread::spawn(move || {
             let Progress::Started(mark) = started.recv_timeout(SOON).unwrap() else {
                 panic!("not a start")

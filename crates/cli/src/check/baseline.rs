@@ -20,7 +20,7 @@ use crate::{signals, when};
 pub(super) fn check(file: &GoalFile, paths: &Paths, out: &Out) -> Result<Option<Vec<Check>>, Failure> {
     let goal = file.goal();
     let control = Control::new();
-    let cancelled = control.clone();
+    let cancelled = control.switch().clone();
     let _listening = signals::listen(out, move |cut| cancelled.cancel(cut))?;
     let is_begun = file
         .progress()
