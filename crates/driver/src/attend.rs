@@ -205,7 +205,7 @@ mod tests {
             let short = left.is_some_and(|left| left < Duration::from_secs(1));
             let work = |control: &Control<'_>| {
                 if short {
-                    until_cancelled(control)
+                    until_cancelled(control);
                 }
             };
             let (_, cut) = lookout.attend(&Stop::new(), left, || (), &control, work);

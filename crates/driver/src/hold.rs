@@ -233,10 +233,12 @@ impl Held {
 
     /// Appends a record and takes it up. When this returns it is durable.
     pub(crate) fn append(&mut self, at: Timestamp, event: Event) -> Result<Record, DriverError> {
+        let record = Record::after(self.state.head(), at, &self.goal().deployment_id, event)
+            .map_err(StoreError::from)?;
         // The state says whether it can happen before the disk says that it did: a record that does not fit would stay.
-        let record = Record::after(self.state.head(), at, &self.goal().deployment_id, event.clone());
-        self.state.apply(&record.map_err(StoreError::from)?)?;
-        Ok(self.store.append(at, event)?)
+        self.state.apply(&record)?;
+        self.store.append_record(&record)?;
+        Ok(record)
     }
 
     /// goal.json as it is to be now.

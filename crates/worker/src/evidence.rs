@@ -11,40 +11,34 @@ use crate::WorkError;
 /// Makes sure that `path` is a plain file with exactly these bytes.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), WorkError> {
     let limit = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    if let Ok(Some(found)) = read(path, limit)
-        && found == bytes
-    {
+    match create(path, bytes) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        written => return written.map_err(|source| fault("write", path, source)),
+    }
+    if matches!(read(path, limit), Ok(Some(found)) if found == bytes) {
         return Ok(());
     }
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let new = Path::new(&name);
-    clear(new)?;
-    let written = OpenOptions::new()
+    clear(path)?;
+    create(path, bytes).map_err(|source| fault("write", path, source))
+}
+
+fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    OpenOptions::new()
         .write(true)
         .create_new(true)
-        .open(new)
-        .and_then(|mut file| file.write_all(bytes));
-    written.map_err(|source| fault("write", new, source))?;
-    clear_folder(path)?;
-    fs::rename(new, path).map_err(|source| fault("write", path, source))
+        .open(path)?
+        .write_all(bytes)
 }
 
 /// Removes whatever has this name.
 pub(crate) fn clear(path: &Path) -> Result<(), WorkError> {
-    clear_folder(path)?;
     match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(fault("remove", path, source)),
-        _ => Ok(()),
-    }
-}
-
-fn clear_folder(path: &Path) -> Result<(), WorkError> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // What cannot be unlinked is a folder; systems differ in how they say so.
+        Err(_) if fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) => {
             fs::remove_dir_all(path).map_err(|source| fault("remove", path, source))
         }
-        _ => Ok(()),
+        removed => removed.map_err(|source| fault("remove", path, source)),
     }
 }
 

@@ -59,8 +59,9 @@ pub(super) fn receive<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<O
     if length > MESSAGE_MAX {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let mut body = Vec::new();
-    from.take(u64::from(length)).read_to_end(&mut body)?;
+    // At most MESSAGE_MAX bytes, which the other side of our own pipe has announced.
+    let mut body = vec![0; length as usize];
+    from.read_exact(&mut body)?;
     Ok(Some(serde_json::from_slice(&body)?))
 }
 

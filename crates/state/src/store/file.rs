@@ -231,6 +231,19 @@ impl FileStore {
         Ok(Kept { name, sha256 })
     }
 
+    /// Appends a record that was made, and found to fit, before. When it returns, the record is durable.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    pub fn append_record(&mut self, record: &Record) -> Result<(), StoreError> {
+        match &mut self.journal {
+            Some(journal) => journal.append_record(record),
+            None => Err(StoreError::NotLoaded {
+                path: self.paths.log.clone(),
+            }),
+        }
+    }
+
     /// A log of the original driver that was set aside before, where there is one: a crash may have come between that and
     /// the first record.
     ///

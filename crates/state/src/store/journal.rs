@@ -88,29 +88,39 @@ impl Journal {
     /// Appends the record that says `event`: one write, synced when this returns.
     ///
     /// # Errors
-    /// [`StoreError`]; from then on every call is refused with [`StoreError::Poisoned`].
+    /// As [`Journal::append_record`].
     pub fn append(&mut self, at: Timestamp, event: Event) -> Result<Record, StoreError> {
-        let seq = self.head.map_or(0, |head| head.seq + 1);
+        let record = Record::after(self.head, at, &self.deployment_id, event)?;
+        self.append_record(&record)?;
+        Ok(record)
+    }
+
+    /// Appends a record that follows the last one: one write, synced when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError`]; from then on every call is refused with [`StoreError::Poisoned`].
+    pub fn append_record(&mut self, record: &Record) -> Result<(), StoreError> {
         if self.poisoned {
+            let seq = self.head.map_or(0, |head| head.seq + 1);
             return Err(StoreError::Poisoned {
                 path: self.path.clone(),
                 seq,
             });
         }
         self.poisoned = true;
-        let record = Record::after(self.head, at, &self.deployment_id, event)?;
+        record.check_follows(self.head)?;
         let mut line = record.line()?;
         line.push('\n');
         self.check_untouched()?;
         self.write(line.as_bytes())
-            .map_err(|source| self.failed("append", seq, source))?;
+            .map_err(|source| self.failed("append", record.seq, source))?;
         self.file
             .sync()
-            .map_err(|source| self.failed("sync", seq, source))?;
+            .map_err(|source| self.failed("sync", record.seq, source))?;
         self.length += line.len() as u64;
         self.head = Some(record.head());
         self.poisoned = false;
-        Ok(record)
+        Ok(())
     }
 
     /// Its last record; none while it is empty.
