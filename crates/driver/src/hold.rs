@@ -1,14 +1,12 @@
 //! Taking hold of a goal: read, check, lock, fold. Nothing on the disk changes before the goal was found good.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use machine_driver_state::canonical::sha256;
 use machine_driver_state::event::{Event, Origin};
-use machine_driver_state::goal::file::{BYTES_MAX, GoalFile, Place};
+use machine_driver_state::goal::file::GoalFile;
 use machine_driver_state::goal::{Budget, Goal, Status};
-use machine_driver_state::id::{Digest, TaskId};
+use machine_driver_state::id::TaskId;
 use machine_driver_state::record::{Head, Record};
 use machine_driver_state::state::{Run, State, TaskState};
 use machine_driver_state::store::{
@@ -21,6 +19,7 @@ use crate::error::DriverError;
 use crate::notice::Notice;
 use crate::opening::{self, Added, Then};
 use crate::progress::progress;
+use crate::read::{kept_goal, parse, read_goal};
 
 /// A goal and its log, locked and understood.
 #[derive(Debug)]
@@ -44,54 +43,6 @@ struct Folded {
     last_added: Option<Added>,
 }
 
-/// Reads a goal.json and checks all that can be known without its log.
-///
-/// # Errors
-/// [`DriverError::ReadGoal`], [`DriverError::Goal`].
-pub fn read_goal(path: &Path) -> Result<GoalFile, DriverError> {
-    let bytes = read_bytes(path)?;
-    parse(&bytes, path)
-}
-
-/// As [`read_goal`], for those who only look: a look need not be refused because the repository is gone or could be meant
-/// from the current folder too.
-pub(crate) fn look_at(path: &Path) -> Result<GoalFile, DriverError> {
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    let place = Place::unseen(path.to_owned(), Paths::of(path).folder, home);
-    Ok(GoalFile::parse(&read_bytes(path)?, &place)?)
-}
-
-fn read_bytes(path: &Path) -> Result<Vec<u8>, DriverError> {
-    read_bounded(path).map_err(|source| DriverError::ReadGoal {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-/// Like [`read_goal`], from a text that stands at `path`.
-pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<GoalFile, DriverError> {
-    let place = Place {
-        path: path.to_owned(),
-        folder: Paths::of(path).folder,
-        cwd: std::env::current_dir().ok(),
-        home: std::env::var_os("HOME").map(PathBuf::from),
-        folder_at: &|folder| folder.canonicalize().ok().filter(|folder| folder.is_dir()),
-    };
-    Ok(GoalFile::parse(bytes, &place)?)
-}
-
-/// One byte more than is allowed is enough to know that it is too large; a pipe or device is not waited for.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(BYTES_MAX as u64 + 1)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 impl Held {
     /// Reads, checks, locks and folds. `check` is asked about the goal before anything is touched.
     pub(crate) fn take(
@@ -101,8 +52,15 @@ impl Held {
         let paths = Paths::of(path);
         let mut file = read_goal(path)?;
         check(&file)?;
+        let had_log = paths.log.exists();
         let mut store = FileStore::open(&paths, Access::Create)?;
-        let tree = Some(lock_tree(&file.goal().repo, &paths.goal)?);
+        let tree = lock_tree(&file.goal().repo, &paths.goal).inspect_err(|_| {
+            // Nothing is left behind of a run that was refused.
+            if !had_log {
+                drop(fs::remove_file(&paths.log));
+            }
+        });
+        let tree = Some(tree?);
         let text = store.goal_text()?;
         if text != file.source() {
             file = parse(text.as_bytes(), path)?;
@@ -323,25 +281,6 @@ impl Held {
         let goal = kept_goal(self.store.paths(), digest).ok()?;
         Some(goal.budget)
     }
-}
-
-/// A goal as it was, from `evidence/goal/<digest>.json`.
-///
-/// # Errors
-/// Why it cannot be had, in words.
-pub fn kept_goal(paths: &Paths, digest: Digest) -> Result<Goal, String> {
-    let kept = paths.snapshot(&digest);
-    let bytes = read_bounded(&kept).map_err(|error| format!("could not read {}: {error}", kept.display()))?;
-    if sha256(&bytes) != digest {
-        return Err(format!(
-            "{} was changed: its SHA-256 is not its name",
-            kept.display()
-        ));
-    }
-    let place = Place::unseen(kept, paths.folder.clone(), None);
-    GoalFile::parse(&bytes, &place)
-        .map(|file| file.goal().clone())
-        .map_err(|error| error.to_string())
 }
 
 /// Folds the log; one that the original driver wrote is set aside, and the chain begins behind it.

@@ -41,6 +41,7 @@ mod outcome;
 pub mod preflight;
 mod progress;
 pub mod proof;
+mod read;
 mod stop;
 
 pub use builder::Builder;
@@ -48,10 +49,11 @@ pub use clock::{Clock, SystemClock};
 pub use driver::{Driver, Summary, Until};
 pub use error::DriverError;
 pub use exit::{EXIT_CODES, Exit};
-pub use hold::{kept_goal, read_goal};
+
 pub use machine_driver_process::init;
 pub use machine_driver_state as state;
 pub use machine_driver_verify as verify;
 pub use machine_driver_worker as worker;
 pub use notice::Notice;
+pub use read::{kept_goal, read_goal};
 pub use stop::Stop;

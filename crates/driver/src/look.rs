@@ -8,7 +8,7 @@ use machine_driver_state::state::State;
 use machine_driver_state::store::{Access, FileStore, Paths, RealDisk, StoreError, read_log};
 
 use crate::error::DriverError;
-use crate::hold::look_at;
+use crate::read::look_at;
 
 /// What there is to see.
 #[derive(Debug)]

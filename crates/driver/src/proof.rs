@@ -9,7 +9,7 @@ use machine_driver_state::record::Head;
 use machine_driver_state::store::{Opened, Paths, RealDisk, StoreError, read_log};
 
 use crate::error::DriverError;
-use crate::hold::{kept_goal, look_at};
+use crate::read::{kept_goal, look_at};
 
 /// Checks every record of a goal's log: its hash, its number and what it follows. The end is checked against the
 /// checkpoint in goal.json.

@@ -627,6 +627,10 @@ fn two_folders_of_one_tree_are_one_tree() {
     let held = Driver::builder(one.goal()).build().unwrap();
     let refused = Driver::builder(&other).build().unwrap_err();
     assert_eq!(refused.exit(), Exit::Locked);
+    assert!(
+        !one.path("repo/sub/driver-log.jsonl").exists(),
+        "nothing is left of what was refused"
+    );
     drop(held);
 }
 

@@ -14,6 +14,7 @@ use crate::id::Digest;
 use crate::record::Record;
 use crate::time::Timestamp;
 
+mod aside;
 mod disk;
 mod error;
 mod file;
@@ -25,9 +26,10 @@ pub mod model;
 mod paths;
 mod scan;
 
+pub use aside::{Kept, KeptAs};
 pub use disk::{Access, Disk, DiskFile, RealDisk, Stat};
 pub use error::{BoxError, GoalEdit, StoreError};
-pub use file::{FileStore, Kept, KeptAs};
+pub use file::FileStore;
 pub use journal::{Expected, Follower, Journal, Opened, read_log};
 pub use lock::{TreeLock, lock_log, lock_tree};
 pub use memory::MemoryStore;
