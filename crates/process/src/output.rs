@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
 
 use crate::error::ProcessError;
@@ -133,10 +134,26 @@ struct Kept {
     ring: Option<Ring>,
 }
 
+/// Creates or truncates a file. A link is not followed, and a pipe that stands there is not waited for: a job that
+/// guessed the name of the next one's output gains nothing.
+fn create(path: &Path) -> io::Result<File> {
+    let flags = OFlags::WRONLY
+        | OFlags::CREATE
+        | OFlags::TRUNC
+        | OFlags::NOFOLLOW
+        | OFlags::NONBLOCK
+        | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(
+        path,
+        flags,
+        Mode::from_raw_mode(0o666),
+    )?))
+}
+
 impl Kept {
     fn create(path: &Path, cap: u64) -> io::Result<Self> {
         Ok(Self {
-            file: File::create(path)?,
+            file: create(path)?,
             folder: folder(path).to_owned(),
             head_room: cap - cap / 2,
             ring_size: cap / 2,

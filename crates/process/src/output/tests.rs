@@ -58,3 +58,19 @@ fn a_failed_write_is_reported_at_the_end_and_the_count_goes_on() {
     let error = sink.finish().unwrap_err();
     assert_eq!(error.to_string(), "could not write the output file /dev/full");
 }
+
+#[test]
+fn what_stands_in_the_place_of_the_file_is_not_written_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let (target, link, fifo) = (
+        folder.path().join("target"),
+        folder.path().join("link"),
+        folder.path().join("fifo"),
+    );
+    std::fs::write(&target, "untouched").unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    assert!(Sink::create(&link, 100).is_err());
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "untouched");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success() && Sink::create(&fifo, 100).is_err());
+}
