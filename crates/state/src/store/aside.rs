@@ -30,7 +30,7 @@ pub struct Kept {
 }
 
 impl FileStore {
-    /// Moves the log aside under a name that is free, and begins an empty one under the same lock. [`Store::load`] comes
+    /// Moves the log aside under a name that is free, and begins an empty one under the same lock. [`Store::load`](super::Store::load) comes
     /// next, with no checkpoint; the first record should name what was kept.
     ///
     /// A crash in here leaves the old log under its old or its new name, whole.
