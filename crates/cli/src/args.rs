@@ -128,7 +128,7 @@ pub(crate) struct InitArgs {
 pub(crate) enum ModeWord {
     /// Leave it for review
     Propose,
-    /// Commit it, where the gate allows it
+    /// Ask for commits; this version leaves every change for review
     Commit,
 }
 

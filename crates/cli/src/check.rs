@@ -8,7 +8,7 @@ use std::env;
 use std::path::Path;
 
 use machine_driver::look::{Look, look};
-use machine_driver::preflight::{self, Commands};
+use machine_driver::preflight;
 use machine_driver::{Clock as _, DriverError, Exit, SystemClock, proof, read_goal};
 use machine_driver_governor::{budget, dial};
 use machine_driver_state::goal::file::GoalFile;
@@ -72,7 +72,7 @@ pub(crate) fn check(args: &CheckArgs, me: &Me, out: &Out) -> Result<Exit, Failur
     );
     tally.take(good("goal", summed));
     tally.take(shell());
-    let refused = preflight::check(&file, Commands::BOTH).err();
+    let refused = preflight::check(&file).err();
     tally.take(commands(&file, refused.as_ref()));
     preflight::warnings(&file)
         .into_iter()

@@ -125,7 +125,7 @@ fn proposals(site: &Site, me: &Me) -> Vec<(String, &'static str)> {
             "what was recorded, each line bound to the one before it",
         ),
         (
-            format!("git -C {repo} diff"),
+            format!("git -C {repo} status && git -C {repo} diff"),
             "the change that was left for review",
         ),
         (

@@ -258,7 +258,9 @@ fn review(path: &Path) -> Option<String> {
     let repo = machine_driver::read_goal(path).ok()?.goal().repo.clone();
     let is_git = repo.join(".git").exists();
     let repo = crate::me::quoted(&repo.to_string_lossy());
-    is_git.then(|| format!("look at the change with `git -C {repo} diff`, and commit what you like"))
+    is_git.then(|| {
+        format!("look at the change with `git -C {repo} status` and `diff`, and commit what you like")
+    })
 }
 
 fn millis(time: std::time::Duration) -> u64 {

@@ -11,7 +11,7 @@ use machine_driver_state::control::{Control, Cut, Switch};
 use crate::stop::Stop;
 
 /// How often a driver that waits for work leaves a sign of life, so that a crash does not hide the time used.
-pub(crate) const BEAT: Duration = Duration::from_secs(5);
+pub(crate) const BEAT: Duration = Duration::from_secs(1);
 
 /// A thread that watches the clock for the work under way: it stops what reaches its deadline, and leaves signs of life.
 ///
@@ -108,7 +108,7 @@ impl Post {
             beat_due: now + BEAT,
         };
         self.watch().work = Some(work);
-        // It looks up every few seconds anyway; only what is due before that wakes it.
+        // It looks up every second anyway; only what is due before that wakes it.
         if left.is_some_and(|left| left < BEAT) {
             self.changed.notify_all();
         }

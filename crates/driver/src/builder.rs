@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use machine_driver_process::{Runner, Tier};
+use machine_driver_state::goal::file::GoalFile;
 use machine_driver_verify::{CommandVerifier, Verifier};
 use machine_driver_worker::{CommandWorker, Worker};
 
@@ -102,11 +103,16 @@ impl Builder {
     /// [`DriverError`] for a goal that is not acceptable, one that another driver holds, or a log that does not hold
     /// together. Nothing on the disk was changed then, but for an empty log that the lock may have made.
     pub fn build(self) -> Result<Driver, DriverError> {
-        let commands = preflight::Commands {
-            worker: self.worker.is_none(),
-            verifier: self.verifier.is_none(),
+        // A worker of one's own needs no command.
+        let by_command = self.worker.is_none();
+        let check = |file: &GoalFile| {
+            if by_command {
+                preflight::check(file)
+            } else {
+                Ok(())
+            }
         };
-        let held = Held::take(&self.goal, &|file| preflight::check(file, commands))?;
+        let held = Held::take(&self.goal, &check)?;
         let runner = self.runner(&held)?;
         let worker = self
             .worker

@@ -262,13 +262,8 @@ impl Driver {
 
     /// Appends a record and takes it up. When this returns it is durable.
     pub(crate) fn record(&mut self, at: Timestamp, event: Event) -> Result<(), DriverError> {
-        let record = self.held.store.append(at, event)?;
-        self.held.state.apply(&record)?;
-        (self.listener)(&Notice::Recorded {
-            record: &record,
-            goal: self.held.file.goal(),
-            state: &self.held.state,
-        });
+        let record = self.held.append(at, event)?;
+        self.tell_of(&record);
         if changes_a_status(&record.event) && self.is_stale() {
             self.show()
         } else {
@@ -314,14 +309,8 @@ impl Driver {
         // Not by `record`, which may look at goal.json again.
         let record = self
             .held
-            .store
             .append(now, Event::Tampering(Tampering { what, kept_as }))?;
-        self.held.state.apply(&record)?;
-        (self.listener)(&Notice::Recorded {
-            record: &record,
-            goal: self.held.file.goal(),
-            state: &self.held.state,
-        });
+        self.tell_of(&record);
         Ok(())
     }
 

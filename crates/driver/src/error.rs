@@ -63,6 +63,12 @@ pub enum DriverError {
         /// What the system says.
         source: io::Error,
     },
+    /// A replay needs a goal as it once was, and that was not kept.
+    #[error("{what}")]
+    NotKept {
+        /// Which, and why it cannot be had.
+        what: String,
+    },
     /// Whoever does the work must not judge it.
     #[error("worker and verifier are one: `{0}`")]
     OneActor(ActorId),
@@ -84,6 +90,7 @@ impl DriverError {
             Self::Goal(_) | Self::ReadGoal { .. } | Self::Refused { .. } => Exit::BadGoal,
             Self::Store(StoreError::Locked { .. } | StoreError::TreeLocked { .. }) => Exit::Locked,
             Self::Task { .. } => Exit::Usage,
+            Self::NotKept { .. } => Exit::NotVerified,
             _ => Exit::Failed,
         }
     }
@@ -106,6 +113,9 @@ impl DriverError {
                 Some("Close some programs or raise the limits of open files and processes, then start again.".into())
             }
             Self::Process { .. } => Some("Start again: what was under way goes on as the same task.".into()),
+            Self::NotKept { .. } => Some(
+                "Put the file back under `evidence/goal/` from a copy; `machine-driver log verify` needs none of them.".into(),
+            ),
             Self::OneActor(_) => Some("Give the verifier an id of its own.".into()),
             Self::Rules(_) => Some("This is a bug in machine-driver: please report it with the log.".into()),
             Self::Goal(_) => None,

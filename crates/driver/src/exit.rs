@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Exit {
-    /// Every task is done; for other commands: it went well.
+    /// Every task is done, or as many as were asked for; for other commands: it went well.
     Done,
     /// The driver itself failed.
     Failed,

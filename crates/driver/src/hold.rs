@@ -56,7 +56,7 @@ impl Held {
         let mut store = FileStore::open(&paths, Access::Create)?;
         let tree = lock_tree(&file.goal().repo, &paths.goal).inspect_err(|_| {
             // Nothing is left behind of a run that was refused.
-            if !had_log {
+            if !had_log && fs::metadata(&paths.log).is_ok_and(|meta| meta.len() == 0) {
                 drop(fs::remove_file(&paths.log));
             }
         });
@@ -117,7 +117,7 @@ impl Held {
             .collect()
     }
 
-    /// The records with which this run's story begins, in order; the goal that they name is kept first.
+    /// The record with which this run's story begins, if there is one; the goal that it names is kept first.
     pub(crate) fn opening(&mut self, at: Timestamp) -> Result<Option<Record>, DriverError> {
         self.keep_goal()?;
         let event = if self.state.head().is_none() {

@@ -8,36 +8,16 @@ use std::path::Path;
 use machine_driver_state::goal::file::GoalFile;
 use machine_driver_state::goal::{CommandLine, Goal, Task};
 use machine_driver_worker::check_text_fits;
-use machine_driver_worker::template::Template;
+use machine_driver_worker::template::{Placeholder, Template};
 
 use crate::error::DriverError;
-
-/// Which of a goal's commands are going to be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Commands {
-    /// Its `worker_cmd`s.
-    pub worker: bool,
-    /// Its `verify_cmd`s.
-    pub verifier: bool,
-}
-
-impl Commands {
-    /// All of them.
-    pub const BOTH: Self = Self {
-        worker: true,
-        verifier: true,
-    };
-}
 
 /// Refuses a goal whose commands cannot work: a placeholder where its value could be run, a text that cannot reach its
 /// command, a program that does not exist.
 ///
 /// # Errors
 /// [`DriverError::Goal`] with the place of the command or the task's text.
-pub fn check(file: &GoalFile, commands: Commands) -> Result<(), DriverError> {
-    if !commands.worker {
-        return Ok(());
-    }
+pub fn check(file: &GoalFile) -> Result<(), DriverError> {
     let goal = file.goal();
     let common = template(file, None, &goal.worker_cmd)?;
     for (index, task) in goal.tasks.iter().enumerate() {
@@ -85,9 +65,48 @@ pub fn warnings(file: &GoalFile) -> Vec<String> {
 }
 
 fn about_worker(name: &str, command: &CommandLine) -> Vec<String> {
+    let text = match command {
+        CommandLine::Shell(text) => text.clone(),
+        CommandLine::Argv(arguments) => arguments.join(" "),
+    };
+    let mut lines: Vec<String> = misspelt(&text);
+    if !["{task}", "{task_file}", "{task_id}", "MACHINE_TASK"]
+        .iter()
+        .any(|way| text.contains(way))
+    {
+        lines.push("it names neither `{task}` nor `{task_file}`: it learns its task from MACHINE_TASK, or not at all".into());
+    }
     let template = Template::parse(command).ok();
-    let warnings = template.iter().flat_map(|template| template.warns().iter());
-    warnings.map(|warning| format!("{name}: {warning}")).collect()
+    lines.extend(
+        template
+            .iter()
+            .flat_map(|template| template.warns().iter())
+            .map(ToString::to_string),
+    );
+    lines.iter().map(|line| format!("{name}: {line}")).collect()
+}
+
+/// Words in braces that are left as they are, but look like a placeholder.
+fn misspelt(text: &str) -> Vec<String> {
+    let words = text
+        .split('{')
+        .skip(1)
+        .filter_map(|rest| rest.split_once('}'))
+        .map(|(word, _)| word);
+    let names = || Placeholder::ALL.into_iter().map(Placeholder::name);
+    let nearest = |word: &str| {
+        let near = names().filter(|name| strsim::damerau_levenshtein(name, &word.to_lowercase()) <= 2);
+        near.min_by_key(|name| strsim::damerau_levenshtein(name, word))
+    };
+    let is_other = |word: &&str| word.len() > 2 && !names().any(|name| name == *word);
+    let told = |word: &str| {
+        let name = nearest(word)?;
+        Some(format!(
+            "`{{{}}}` is left as it is; did you mean `{{{name}}}`?",
+            word.escape_debug()
+        ))
+    };
+    words.filter(is_other).filter_map(told).collect()
 }
 
 fn about_verifiers(goal: &Goal) -> Vec<String> {
@@ -138,4 +157,47 @@ fn exists(program: &str, folder: &Path) -> bool {
 fn is_executable(path: &Path) -> bool {
     path.metadata()
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_placeholder_is_told_and_other_braces_are_not() {
+        let check = |text: &str, told: &[&str]| assert_eq!(misspelt(text), told, "{text}");
+        check(
+            "agent \"{taks}\"",
+            &["`{taks}` is left as it is; did you mean `{task}`?"],
+        );
+        check(
+            "agent {feedbak} {Task_id}",
+            &[
+                "`{feedbak}` is left as it is; did you mean `{feedback}`?",
+                "`{Task_id}` is left as it is; did you mean `{task_id}`?",
+            ],
+        );
+        check("awk '{print $1}' {task} {attempt} ${HOME} {}", &[]);
+    }
+
+    #[test]
+    fn a_worker_that_is_told_nothing_is_told() {
+        let about = |text: &str| about_worker("worker_cmd", &CommandLine::Shell(text.into()));
+        assert!(
+            about("make it so")
+                .iter()
+                .any(|line| line.contains("or not at all"))
+        );
+        for fine in [
+            "agent {task}",
+            "agent {task_file}",
+            "agent {task_id}",
+            "agent \"$MACHINE_TASK\"",
+        ] {
+            assert!(
+                !about(fine).iter().any(|line| line.contains("or not at all")),
+                "{fine}"
+            );
+        }
+    }
 }

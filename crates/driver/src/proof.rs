@@ -6,6 +6,7 @@ use machine_driver_governor::replay::{Goals, Replay, ReplayError};
 use machine_driver_state::goal::Goal;
 use machine_driver_state::id::Digest;
 use machine_driver_state::record::Head;
+use machine_driver_state::state::OutOfOrder;
 use machine_driver_state::store::{Opened, Paths, RealDisk, StoreError, read_log};
 
 use crate::error::DriverError;
@@ -34,25 +35,42 @@ pub fn replay(goal: &Path) -> Result<Opened, DriverError> {
     let checkpoint = checkpoint(goal)?;
     let paths = Paths::of(goal);
     let mut replay = Replay::new(KeptGoals(&paths));
-    Ok(read_log(&RealDisk, &paths.log, checkpoint, &mut |entry| {
+    let read = read_log(&RealDisk, &paths.log, checkpoint, &mut |entry| {
         Ok(replay.feed(entry.bytes)?)
-    })?)
+    });
+    read.map_err(told_apart)
 }
 
 /// Whether an error says that a log or replay does not hold, as opposed to one that could not be read.
 #[must_use]
 pub fn does_not_hold(error: &DriverError) -> bool {
-    let DriverError::Store(error) = error else {
-        return false;
+    let error = match error {
+        // Without the goal that it needs, a replay proves nothing.
+        DriverError::NotKept { .. } => return true,
+        DriverError::Store(error) => error,
+        _ => return false,
     };
     match error {
-        StoreError::Fold { source, .. } => {
-            source.downcast_ref::<ReplayError>().is_some()
-                || source.is::<machine_driver_state::state::OutOfOrder>()
-        }
-        StoreError::Broken { .. } | StoreError::LineTooLong { .. } | StoreError::Cut { .. } => true,
-        StoreError::OtherChain { .. } | StoreError::Original { .. } => true,
+        StoreError::Fold { source, .. } => source.is::<ReplayError>() || source.is::<OutOfOrder>(),
+        StoreError::Broken { .. }
+        | StoreError::LineTooLong { .. }
+        | StoreError::Cut { .. }
+        | StoreError::OtherChain { .. }
+        | StoreError::Original { .. } => true,
         _ => false,
+    }
+}
+
+/// A goal that was not kept says nothing about the log, and wants another mend.
+fn told_apart(error: StoreError) -> DriverError {
+    let StoreError::Fold { source, .. } = &error else {
+        return error.into();
+    };
+    match source.downcast_ref::<ReplayError>() {
+        Some(missing @ ReplayError::Goal { .. }) => DriverError::NotKept {
+            what: missing.to_string(),
+        },
+        _ => error.into(),
     }
 }
 

@@ -5,7 +5,7 @@ use machine_driver_state::goal::Contract;
 use machine_driver_state::time::Timestamp;
 use unicode_normalization::UnicodeNormalization;
 
-/// Why a contract is not ratified, by the words of `spec/goal.md`; `None` for one that is.
+/// Why a contract is not ratified, in a few words; `None` for one that is.
 #[must_use]
 pub fn not_ratified(contract: &Contract, now: Timestamp) -> Option<&'static str> {
     let names = (

@@ -1,6 +1,7 @@
 //! Proof that a log is what the rules ask for: at each record the machine is asked again, and every byte is compared.
 
-use machine_driver_state::event::{Event, Origin, Stage};
+use machine_driver_state::control::Cut;
+use machine_driver_state::event::{Event, Origin};
 use machine_driver_state::goal::Goal;
 use machine_driver_state::id::{ActorId, Digest};
 use machine_driver_state::record::{Record, RecordError};
@@ -148,17 +149,11 @@ impl<G: Goals> Replay<G> {
         }
         let Some(goal) = &self.goal else {
             let expected = "a first record that names a goal".into();
-            return Err(ReplayError::Rules {
-                seq: record.seq,
-                expected,
-                found: said(&record.event),
-            });
+            return Err(rules(record, expected));
         };
-        // Only a dispatch names the worker, so any name does before the first one.
-        let nobody = || ActorId::new("nobody").ok();
-        let Some(worker) = self.worker.clone().or_else(nobody) else {
-            return Ok(());
-        };
+        // Only a dispatch names the worker: before the first one, nothing that is asked for depends on it.
+        let nobody = || ActorId::new("nobody").map_err(|why| rules(record, why.to_string()));
+        let worker = self.worker.clone().map_or_else(nobody, Ok)?;
         let action = next_action(goal, &self.state, &worker, record.at);
         if answers(&action, &record.event) {
             return Ok(());
@@ -211,8 +206,18 @@ fn answers(action: &Action, event: &Event) -> bool {
         (Action::Verify(asked, _, tries), Event::VerifyUnavailable(said, unavailable)) => {
             asked == said && *tries == unavailable.tries
         }
-        (Action::ClearUp(asked, Stage::Worker | Stage::Verify), Event::Interrupted(said, _)) => asked == said,
+        (Action::ClearUp(asked, stage), Event::Interrupted(said, cut)) => {
+            asked == said && *stage == cut.stage && cut.by == Cut::Crash
+        }
         _ => false,
+    }
+}
+
+fn rules(record: &Record, expected: String) -> ReplayError {
+    ReplayError::Rules {
+        seq: record.seq,
+        expected,
+        found: said(&record.event),
     }
 }
 

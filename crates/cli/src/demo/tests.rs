@@ -7,7 +7,7 @@ fn the_site_is_a_goal_whose_tests_all_fail_at_first() {
     let folder = tempfile::tempdir().unwrap();
     let site = Site::build(Some(&folder.path().join("it's a demo"))).unwrap();
     let file = read_goal(&site.goal).unwrap();
-    preflight::check(&file, preflight::Commands::BOTH).unwrap();
+    preflight::check(&file).unwrap();
     assert!(
         preflight::warnings(&file).is_empty(),
         "{:?}",

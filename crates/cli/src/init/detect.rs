@@ -33,25 +33,31 @@ impl Found {
 const AGENTS: [(&str, &str); 7] = [
     (
         "claude",
-        r#"claude -p "{task}" --output-format stream-json --verbose --permission-mode acceptEdits"#,
+        r#"claude -p "{task} (what the tests said last: {feedback})" --output-format stream-json --verbose --permission-mode acceptEdits"#,
     ),
-    ("codex", r#"codex exec --json --sandbox workspace-write "{task}""#),
+    (
+        "codex",
+        r#"codex exec --json --sandbox workspace-write "{task} (what the tests said last: {feedback})""#,
+    ),
     (
         "gemini",
-        r#"gemini -p "{task}" --approval-mode=yolo -o stream-json"#,
+        r#"gemini -p "{task} (what the tests said last: {feedback})" --approval-mode=yolo -o stream-json"#,
     ),
-    ("opencode", r#"opencode run --format json --auto "{task}""#),
+    (
+        "opencode",
+        r#"opencode run --format json --auto "{task} (what the tests said last: {feedback})""#,
+    ),
     (
         "aider",
         "aider --message-file {task_file} --yes-always --no-auto-commits --no-stream",
     ),
     (
         "goose",
-        r#"GOOSE_MODE=auto goose run --no-session --output-format stream-json -t "{task}""#,
+        r#"GOOSE_MODE=auto goose run --no-session --output-format stream-json -t "{task} (what the tests said last: {feedback})""#,
     ),
     (
         "cursor-agent",
-        r#"cursor-agent -p "{task}" --output-format stream-json --force --trust"#,
+        r#"cursor-agent -p "{task} (what the tests said last: {feedback})" --output-format stream-json --force --trust"#,
     ),
 ];
 

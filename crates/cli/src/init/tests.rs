@@ -35,7 +35,7 @@ fn what_is_written_passes_check() {
     let (result, stdout, stderr) = run(&flags);
     result.unwrap();
     let goal = read_goal(&file).unwrap();
-    preflight::check(&goal, preflight::Commands::BOTH).unwrap();
+    preflight::check(&goal).unwrap();
     assert_eq!(goal.goal().name, "shop");
     assert_eq!(
         goal.goal()

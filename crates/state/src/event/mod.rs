@@ -1,7 +1,6 @@
 //! What can happen to a run: the closed, typed set of events.
 //!
-//! The names on the wire are those of `spec/log.md`; those that the original driver has are kept. Everything that is not
-//! determined by the rules (time, exit codes, digests, process ids) enters through a field of an event.
+//! The names that the original driver's log has are kept. Everything that is not determined by the rules (time, exit codes, digests, process ids) enters through a field of an event.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -76,7 +76,7 @@ pub struct GoalFile {
 }
 
 impl GoalFile {
-    /// Reads a goal.json by the rules of `spec/goal.md`. Touches no file but through [`Place::folder_at`].
+    /// Reads a goal.json by the rules that [`schema`](super::schema) has, and those between its keys. Touches no file but through [`Place::folder_at`].
     ///
     /// # Errors
     /// [`GoalError`] with every problem found: of the text itself (size, encoding, syntax, duplicate keys) the first,

@@ -256,6 +256,9 @@ impl State {
     fn interrupted(&mut self, attempt: &AttemptRef, interrupted: &Interrupted, at: Timestamp) -> Applied {
         self.spent.wall = self.spent.wall.saturating_add(interrupted.unlogged_wall());
         let current = self.under_way_or_left(attempt)?;
+        if (interrupted.by == Cut::Crash) != current.left_behind() {
+            return Err("a crash is what an earlier driver left behind, and nothing else is".into());
+        }
         current.left_at = None;
         current.cut_off = interrupted.by != Cut::Crash;
         let (slot, stage) = (

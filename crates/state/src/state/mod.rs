@@ -31,7 +31,7 @@ pub use task::TaskState;
 pub struct State {
     head: Option<Head>,
     last_at: Timestamp,
-    /// When the loop itself last wrote a record.
+    /// When the loop last wrote a record, or a driver started.
     loop_at: Timestamp,
     goal_name: Option<String>,
     goal_digest: Option<Digest>,
@@ -50,10 +50,10 @@ pub struct State {
 /// Whether a driver is at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Run {
-    /// None has started, or the last one was not this one.
+    /// None has started.
     #[default]
     Down,
-    /// One is up.
+    /// One started and has recorded no end: it is up, was stopped, or was killed.
     Up,
     /// It stopped for its budget.
     Halted,
