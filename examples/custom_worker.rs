@@ -10,7 +10,7 @@ use std::time::Instant;
 use machine_driver::Driver;
 use machine_driver::state::control::Control;
 use machine_driver::state::id::ActorId;
-use machine_driver::worker::{OutputDigest, WorkError, WorkOrder, WorkReport, Worker, WorkerClass};
+use machine_driver::worker::{WorkError, WorkOrder, WorkReport, Worker};
 
 /// Writes each task's text into a file named after the task.
 #[derive(Debug)]
@@ -25,18 +25,7 @@ impl Worker for Scribe {
         let started = Instant::now();
         let written = fs::write(order.repo.join(order.task.as_str()), &order.text);
         written.map_err(|error| WorkError::Run { source: error.into() })?;
-        Ok(WorkReport {
-            class: WorkerClass::Ok,
-            exit: None,
-            signal: None,
-            stopped: None,
-            usage: None,
-            usage_note: None,
-            retry_after: None,
-            output: OutputDigest::of(b""),
-            detail: None,
-            elapsed: started.elapsed(),
-        })
+        Ok(WorkReport::ok(started.elapsed()))
     }
 }
 

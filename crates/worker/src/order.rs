@@ -159,6 +159,23 @@ pub struct WorkReport {
 }
 
 impl WorkReport {
+    /// The report of a worker that went well, wrote nothing, and does not say what it used.
+    #[must_use]
+    pub fn ok(elapsed: Duration) -> Self {
+        Self {
+            class: WorkerClass::Ok,
+            exit: None,
+            signal: None,
+            stopped: None,
+            usage: None,
+            usage_note: None,
+            retry_after: None,
+            output: OutputDigest::of(b""),
+            detail: None,
+            elapsed,
+        }
+    }
+
     /// Whether a time limit ended it.
     #[must_use]
     pub fn timed_out(&self) -> bool {
