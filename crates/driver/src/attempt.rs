@@ -15,7 +15,6 @@ use machine_driver_state::time::Timestamp;
 use machine_driver_state::usage::Usage;
 use machine_driver_verify::VerifyOrder;
 use machine_driver_worker::{Feedback, WorkOrder, usage_left_behind};
-
 use rustix::fs::{Mode, OFlags};
 
 use crate::driver::Driver;
@@ -23,13 +22,11 @@ use crate::error::DriverError;
 use crate::notice::Notice;
 use crate::outcome::{self, Seen};
 
-/// The most of a failed verify's output that is fed back, in bytes.
-const FEEDBACK_MAX: u64 = 64 << 10;
-
 impl Driver {
     /// Runs the worker, and records how it ended.
     pub(crate) fn work(&mut self, attempt: &AttemptRef, index: usize) -> Result<(), DriverError> {
-        let order = self.work_order(attempt, index)?;
+        let feedback = self.feedback(index, &self.held.evidence_of(&attempt.task));
+        let order = self.work_order(attempt, index, feedback)?;
         let worker = Arc::clone(&self.worker);
         let (ended, cut, seen) =
             self.attended(attempt, Stage::Worker, |control| worker.run(&order, control))?;
@@ -117,7 +114,12 @@ impl Driver {
         watch.failed.map_or(Ok((result, cut, watch.seen)), Err)
     }
 
-    fn work_order(&mut self, attempt: &AttemptRef, index: usize) -> Result<WorkOrder, DriverError> {
+    fn work_order(
+        &mut self,
+        attempt: &AttemptRef,
+        index: usize,
+        feedback: Option<Feedback>,
+    ) -> Result<WorkOrder, DriverError> {
         let evidence = self.evidence(&attempt.task)?;
         let (goal, task) = self.task(index)?;
         Ok(WorkOrder {
@@ -125,7 +127,7 @@ impl Driver {
             text: task.goal.clone(),
             attempt: attempt.attempt,
             session: outcome::session(attempt)?,
-            feedback: self.feedback(index, &evidence),
+            feedback,
             repo: goal.repo.clone(),
             goal_file: self.held.store.paths().goal.clone(),
             evidence,
@@ -138,7 +140,13 @@ impl Driver {
     }
 
     fn verify_order(&mut self, attempt: &AttemptRef, index: usize) -> Result<VerifyOrder, DriverError> {
-        let worked = self.work_order(attempt, index)?;
+        // The verifier is told where the feedback lies that the worker got; nothing of it is read again for that.
+        let failed = self
+            .held
+            .state
+            .at(index)
+            .is_some_and(|known| known.failed_attempt.is_some());
+        let worked = self.work_order(attempt, index, failed.then(Feedback::default))?;
         let (goal, task) = self.task(index)?;
         let command = task.verify_cmd.as_ref().or(goal.verify_cmd.as_ref());
         let command: &CommandLine = command.ok_or(DriverError::Rules("there is no verify_cmd to run"))?;
@@ -200,7 +208,7 @@ impl Driver {
         // its place: the log has 600 characters.
         let tail = tail_of(
             &evidence.join(format!("attempt-{failed}.verify.log")),
-            FEEDBACK_MAX,
+            Feedback::TAIL_MAX as u64,
         );
         Some(Feedback {
             tail: tail.unwrap_or_else(|_| known.unwrap_or_default().into_bytes()),

@@ -32,7 +32,7 @@ pub(crate) struct Held {
     /// A log of the original driver that was set aside, now or before a crash.
     pub(crate) kept: Option<Kept>,
     then: Then,
-    _tree: Option<TreeLock>,
+    _tree: TreeLock,
 }
 
 /// What folding the log has brought.
@@ -59,8 +59,7 @@ impl Held {
             if !had_log && fs::metadata(&paths.log).is_ok_and(|meta| meta.len() == 0) {
                 drop(fs::remove_file(&paths.log));
             }
-        });
-        let tree = Some(tree?);
+        })?;
         let text = store.goal_text()?;
         if text != file.source() {
             file = parse(text.as_bytes(), path)?;
@@ -70,7 +69,7 @@ impl Held {
     }
 
     /// Folds the log of a goal that is locked and was found good.
-    fn fold(mut store: FileStore, file: GoalFile, tree: Option<TreeLock>) -> Result<Self, DriverError> {
+    fn fold(mut store: FileStore, file: GoalFile, tree: TreeLock) -> Result<Self, DriverError> {
         let mut folded = Folded::default();
         let (opened, kept) = load(&mut store, &file, &mut folded)?;
         let mut held = Self {
@@ -171,7 +170,7 @@ impl Held {
     pub(crate) fn take_for_restart(path: &Path) -> Result<Self, DriverError> {
         let file = read_goal(path)?;
         let mut store = FileStore::open(&Paths::of(path), Access::Create)?;
-        let tree = Some(lock_tree(&file.goal().repo, &store.paths().goal)?);
+        let tree = lock_tree(&file.goal().repo, &store.paths().goal)?;
         let text = store.goal_text()?;
         let file = if text == file.source() {
             file
@@ -289,10 +288,7 @@ fn load(
     file: &GoalFile,
     folded: &mut Folded,
 ) -> Result<(Opened, Option<Kept>), DriverError> {
-    let checkpoint = file.progress().checkpoint.map(|at| Head {
-        seq: at.seq,
-        hash: at.hash,
-    });
+    let checkpoint = file.progress().checkpoint;
     let expected = Expected {
         deployment_id: file.goal().deployment_id.clone(),
         checkpoint,

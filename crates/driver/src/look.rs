@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use machine_driver_state::goal::file::GoalFile;
-use machine_driver_state::record::Head;
 use machine_driver_state::state::State;
 use machine_driver_state::store::{Access, FileStore, Paths, RealDisk, StoreError, read_log};
 
@@ -36,12 +35,8 @@ pub fn look(path: &Path) -> Result<Look, DriverError> {
     // only when nobody writes.
     let driver = holder(&paths)?;
     let checkpoint = file.progress().checkpoint.filter(|_| driver.is_none());
-    let head = checkpoint.map(|at| Head {
-        seq: at.seq,
-        hash: at.hash,
-    });
     let mut state = State::new();
-    let opened = read_log(&RealDisk, &paths.log, head, &mut |entry| {
+    let opened = read_log(&RealDisk, &paths.log, checkpoint, &mut |entry| {
         Ok(state.apply(&entry.record)?)
     });
     let (opened, log) = match opened {

@@ -126,17 +126,11 @@ pub(crate) fn of_verify(
             },
         )
     };
-    match ended {
-        Some(Ok(verdict)) => of_verdict(attempt, verifier, verdict, unavailable),
-        Some(Err(_)) if cut.is_some() => interrupted(
-            attempt,
-            Stage::Verify,
-            cut.unwrap_or(Cut::Stop),
-            Usage::default(),
-            0,
-        ),
-        Some(Err(error)) => unavailable(attempt, &chain(&error)),
-        None => unavailable(attempt, "the verifier panicked"),
+    match (ended, cut) {
+        (Some(Ok(verdict)), _) => of_verdict(attempt, verifier, verdict, unavailable),
+        (Some(Err(_)), Some(by)) => interrupted(attempt, Stage::Verify, by, Usage::default(), 0),
+        (Some(Err(error)), None) => unavailable(attempt, &chain(&error)),
+        (None, _) => unavailable(attempt, "the verifier panicked"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The progress that goal.json shows, as the log tells it.
 
 use machine_driver_state::goal::Goal;
-use machine_driver_state::goal::file::{Checkpoint, Progress, TaskProgress};
+use machine_driver_state::goal::file::{Progress, TaskProgress};
 use machine_driver_state::state::State;
 
 /// What goal.json says about a run of `goal` that stands at `state`.
@@ -11,10 +11,7 @@ pub(crate) fn progress(goal: &Goal, state: &State) -> Progress {
         runs: state.spent().worker_runs,
         wall_used: state.spent().wall,
         last_success_at: state.last_success_at(),
-        checkpoint: state.head().map(|head| Checkpoint {
-            seq: head.seq,
-            hash: head.hash,
-        }),
+        checkpoint: state.head(),
     }
 }
 

@@ -76,10 +76,7 @@ fn told_apart(error: StoreError) -> DriverError {
 
 fn checkpoint(goal: &Path) -> Result<Option<Head>, DriverError> {
     let file = look_at(goal)?;
-    Ok(file.progress().checkpoint.map(|at| Head {
-        seq: at.seq,
-        hash: at.hash,
-    }))
+    Ok(file.progress().checkpoint)
 }
 
 #[derive(Debug)]

@@ -59,12 +59,7 @@ fn go_on(goal: &Goal, state: &State, current: &Current, now: Timestamp) -> Actio
         return Action::Refuse("the attempt under way is not in the plan");
     };
     if current.left_behind() {
-        let stage = if current.phase == Phase::Dispatched {
-            Stage::Worker
-        } else {
-            Stage::Verify
-        };
-        return Action::ClearUp(attempt, stage);
+        return Action::ClearUp(attempt, current.stage());
     }
     if current.cut_off {
         let halt = budget::breach(&goal.budget, state, now);

@@ -90,7 +90,7 @@ impl WorkOrder {
 }
 
 /// What the last failed verify wrote.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Feedback {
     /// The end of its output, as it was; at most [`Feedback::TAIL_MAX`] bytes are used.
     pub tail: Vec<u8>,

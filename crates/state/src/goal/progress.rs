@@ -43,14 +43,8 @@ pub struct TaskProgress {
     pub commit: Option<String>,
 }
 
-/// A place in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Checkpoint {
-    /// The record's number.
-    pub seq: u64,
-    /// The record's hash.
-    pub hash: Digest,
-}
+/// Where the log ended when the file was written.
+pub use crate::record::Head as Checkpoint;
 
 /// Reads the progress at the top level; that of the tasks is [`read_task`]'s.
 pub(super) fn read_top(fields: &Fields<'_, '_>, report: &mut Report) -> Progress {

@@ -261,14 +261,7 @@ impl State {
         }
         current.left_at = None;
         current.cut_off = interrupted.by != Cut::Crash;
-        let (slot, stage) = (
-            current.slot,
-            if current.phase == Phase::Dispatched {
-                Stage::Worker
-            } else {
-                Stage::Verify
-            },
-        );
+        let (slot, stage) = (current.slot, current.stage());
         if stage != interrupted.stage {
             return Err("another stage of the attempt was under way".into());
         }

@@ -15,7 +15,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use crate::control::ProcessMark;
-use crate::event::{AttemptRef, WorkerClass};
+use crate::event::{AttemptRef, Stage, WorkerClass};
 use crate::goal::{Goal, Status};
 use crate::id::{Digest, SessionId, TaskId};
 use crate::record::Head;
@@ -88,6 +88,16 @@ impl Current {
     #[must_use]
     pub const fn left_behind(&self) -> bool {
         self.left_at.is_some()
+    }
+
+    /// What is under way: the worker, or something after it.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        if self.phase == Phase::Dispatched {
+            Stage::Worker
+        } else {
+            Stage::Verify
+        }
     }
 }
 

@@ -7,7 +7,6 @@ use super::{Run, State, TaskState};
 use crate::event::Imported;
 use crate::goal::Status;
 use crate::id::{Digest, TaskId};
-
 use crate::time::Timestamp;
 
 impl State {
