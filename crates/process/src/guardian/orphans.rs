@@ -37,16 +37,16 @@ pub(super) fn forget_guardian(child: &Child) {
 /// we are, while the other children of this program (git, say) are in ours, unless they left it,
 /// and stay untouched.
 pub(super) fn end() -> Result<u32, ProcessError> {
-    let me = rustix::process::getpid();
-    let my_id = me.as_raw_nonzero().get();
-    let my_session =
-        rustix::process::getsid(None).map_err(|e| ProcessError::system("read the session", e))?;
-    let my_session = my_session.as_raw_nonzero().get();
+    // Read from the process table like the others', not by getsid(2): in a container that was started
+    // from outside, our session has the number 0, which rustix cannot hold.
+    let Some(me) = proc::Process::read(rustix::process::getpid()) else {
+        return Ok(0); // No process table here, so nothing could be found in it.
+    };
     tree::end_found(
         |table| {
             let living = living();
             proc::subtree(table, |p| {
-                p.parent == my_id && p.session != my_session && !living.contains(&p.id().unsigned_abs())
+                p.parent == me.id() && p.session != me.session && !living.contains(&p.id().unsigned_abs())
             })
         },
         // Refused for those that are not our children yet; they are picked again.

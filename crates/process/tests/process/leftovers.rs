@@ -23,6 +23,7 @@ crate::trials![
     a_guardian_shrugs_off_ordinary_signals,
     the_lock_is_held_while_a_guardian_lives,
     other_children_of_the_driver_survive_a_lost_guardian,
+    a_container_whose_session_began_outside_changes_nothing,
     a_panic_in_the_callback_leaves_nothing,
 ];
 
@@ -203,6 +204,27 @@ fn the_lock_is_held_while_a_guardian_lives() {
     drop(runner);
     other.try_lock().unwrap();
     drop(folder);
+}
+
+/// In a process namespace that was entered from outside, as in many a container, our own session has the number 0.
+fn a_container_whose_session_began_outside_changes_nothing() {
+    let unshare = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--pid", "--fork", "--mount-proc"]).args(arguments);
+        command.output().ok().filter(|output| output.status.success())
+    };
+    if unshare(&["true"]).is_none() {
+        println!("SKIP: no process namespace can be made");
+        return;
+    }
+    let this = std::env::current_exe().unwrap();
+    let inside = unshare(&[
+        this.to_str().unwrap(),
+        "--exact",
+        "process::leftovers::a_job_that_kills_the_guardian_gains_nothing",
+    ]);
+    let said = String::from_utf8(inside.unwrap().stdout).unwrap();
+    assert!(said.contains("1 passed"), "{said}");
 }
 
 fn other_children_of_the_driver_survive_a_lost_guardian() {
