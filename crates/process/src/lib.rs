@@ -33,6 +33,7 @@
 //! the guardian still kills the group when the driver dies, and a daemon in its own session escapes.
 
 mod cancel;
+mod capture;
 mod error;
 mod guardian;
 mod init;
@@ -48,6 +49,7 @@ mod sweep;
 mod tree;
 
 pub use cancel::Cancel;
+pub use capture::{Capture, Captured, Sink, capture, capture_with};
 pub use error::ProcessError;
 pub use init::init;
 pub use job::{Ending, GRACE, Job, OUTPUT_CAP, Outcome, Output, SESSION_VARIABLE, Started, Stopped};
