@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use machine_driver_governor::budget;
-use machine_driver_process::{Started, sweep_orphans};
 use machine_driver_state::control::{Control, Cut, Progress, Switch};
 use machine_driver_state::event::{AttemptRef, Event, Interrupted, Stage};
 use machine_driver_state::goal::{CommandLine, Goal, Task};
@@ -14,13 +13,14 @@ use machine_driver_state::id::TaskId;
 use machine_driver_state::time::Timestamp;
 use machine_driver_state::usage::Usage;
 use machine_driver_verify::VerifyOrder;
-use machine_driver_worker::{Feedback, WorkOrder, usage_left_behind};
+use machine_driver_worker::{Feedback, WorkOrder};
 use rustix::fs::{Mode, OFlags};
 
 use crate::driver::Driver;
 use crate::error::DriverError;
 use crate::notice::Notice;
 use crate::outcome::{self, Seen};
+use crate::processes::{end_leftovers, used_before};
 
 impl Driver {
     /// Runs the worker, and records how it ended.
@@ -34,7 +34,20 @@ impl Driver {
             self.timeline.now(),
             outcome::of_work(attempt.clone(), ended, cut, seen),
         );
+        self.keep_an_eye_on(&event, order.output_file());
         self.record(now, event)
+    }
+
+    /// Where a commit is asked for, the evidence of this attempt must still be what was recorded when it is made.
+    fn keep_an_eye_on(&mut self, event: &Event, file: PathBuf) {
+        let output = match event {
+            Event::WorkerExited(_, exited) => &exited.output,
+            Event::Verified(_, verified) => &verified.output,
+            _ => return,
+        };
+        if self.held.state.gate() {
+            self.watch.take_evidence(file, output);
+        }
     }
 
     /// Runs the verifier, and records what it said.
@@ -45,10 +58,14 @@ impl Driver {
         tries: u32,
     ) -> Result<(), DriverError> {
         let order = self.verify_order(attempt, index)?;
+        let Some(judged) = self.read_change(attempt, tries)? else {
+            return Ok(());
+        };
         let verifier = Arc::clone(&self.verifier);
         let (ended, cut, _) =
             self.attended(attempt, Stage::Verify, |control| verifier.verify(&order, control))?;
-        let event = outcome::of_verify(attempt.clone(), verifier.id(), ended, cut, tries);
+        let event = outcome::of_verify(attempt.clone(), verifier.id(), ended, cut, tries, judged);
+        self.keep_an_eye_on(&event, order.output_file());
         let now = self.timeline.now();
         self.record(now, event)
     }
@@ -56,16 +73,10 @@ impl Driver {
     /// Ends what an earlier driver left running, and records that its attempt was cut off.
     pub(crate) fn clear_up(&mut self, attempt: AttemptRef, stage: Stage) -> Result<(), DriverError> {
         let current = self.held.state.current();
-        let sessions: Vec<String> = current
-            .iter()
-            .map(|current| current.session.as_str().to_owned())
-            .collect();
+        let session = current.map(|current| current.session.as_str().to_owned());
         let mark = current.and_then(|current| current.mark.clone());
         let left_at = current.and_then(|current| current.left_at);
-        let started: Vec<Started> = mark.into_iter().map(outcome::started).collect();
-        let ended = sweep_orphans(&sessions, &started);
-        let operation = "could not end what an earlier driver left running";
-        let count = ended.map_err(|source| DriverError::Process { operation, source })?;
+        let count = end_leftovers(&session.unwrap_or_default(), mark)?;
         if count > 0 {
             self.tell(&Notice::OrphansEnded { count });
         }
@@ -84,7 +95,7 @@ impl Driver {
     }
 
     /// Does work, and attends to it: its reports are taken up as they come, and the clock may stop it.
-    fn attended<T>(
+    pub(crate) fn attended<T>(
         &mut self,
         attempt: &AttemptRef,
         stage: Stage,
@@ -223,7 +234,7 @@ impl Driver {
         let evidence = self.held.evidence_of(&attempt.task);
         let log = evidence.join(format!("attempt-{}.worker.log", attempt.attempt));
         let output_bytes = fs::symlink_metadata(log).map_or(0, |meta| meta.len());
-        (usage_left_behind(&evidence, attempt.attempt), output_bytes)
+        (used_before(&evidence, attempt.attempt), output_bytes)
     }
 
     fn beat_file(&self) -> PathBuf {

@@ -1,22 +1,28 @@
 //! Putting a driver together.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use machine_driver_process::{Runner, Tier};
+use machine_driver_alert::Alerter;
+use machine_driver_governor::Committer;
+use machine_driver_state::goal::Mode;
 use machine_driver_state::goal::file::GoalFile;
-use machine_driver_verify::{CommandVerifier, Verifier};
-use machine_driver_worker::{CommandWorker, Worker};
+use machine_driver_verify::Verifier;
+use machine_driver_worker::Worker;
 
 use crate::attend::Lookout;
 use crate::clock::{Clock, SystemClock, Timeline};
-use crate::driver::{Driver, Until};
+use crate::default_ports;
+use crate::driver::{Driver, Parts, Until};
 use crate::error::DriverError;
 use crate::hold::Held;
+use crate::mail::Mail;
 use crate::notice::Notice;
-use crate::preflight;
+use crate::processes::Processes;
 use crate::stop::Stop;
+use crate::watch::Watch;
 
 type Listener = Box<dyn FnMut(&Notice<'_>) + Send>;
 
@@ -25,6 +31,8 @@ pub struct Builder {
     goal: PathBuf,
     worker: Option<Arc<dyn Worker>>,
     verifier: Option<Arc<dyn Verifier>>,
+    committer: Option<Arc<dyn Committer>>,
+    alerters: Vec<Arc<dyn Alerter>>,
     clock: Arc<dyn Clock>,
     stop: Stop,
     until: Until,
@@ -38,6 +46,8 @@ impl Builder {
             goal: goal.to_owned(),
             worker: None,
             verifier: None,
+            committer: None,
+            alerters: Vec::new(),
             clock: Arc::new(SystemClock::new()),
             stop: Stop::new(),
             until: Until::Finished,
@@ -57,6 +67,21 @@ impl Builder {
     #[must_use]
     pub fn verifier(mut self, verifier: impl Verifier + 'static) -> Self {
         self.verifier = Some(Arc::new(verifier));
+        self
+    }
+
+    /// Who commits what the gate allows, in place of git in the goal's repository. It is asked for nothing in mode `propose`.
+    #[must_use]
+    pub fn committer(mut self, committer: impl Committer + 'static) -> Self {
+        self.committer = Some(Arc::new(committer));
+        self
+    }
+
+    /// Who tells a person when something needs them, beside those added before; in place of what goal.json and the
+    /// environment name. Without any, alerts come as [`Notice::Alert`].
+    #[must_use]
+    pub fn alerter(mut self, alerter: impl Alerter + 'static) -> Self {
+        self.alerters.push(Arc::new(alerter));
         self
     }
 
@@ -89,7 +114,7 @@ impl Builder {
     }
 
     /// Holds processes by a guardian, a small process of their own that outlives a killed driver by just as long as it
-    /// takes to end them. `main` must begin with [`machine_driver_process::init`].
+    /// takes to end them. `main` must begin with `machine_driver::init()`.
     #[must_use]
     pub const fn guarded(mut self) -> Self {
         self.guarded = true;
@@ -104,57 +129,54 @@ impl Builder {
     /// together. Nothing on the disk was changed then, but for an empty log that the lock may have made.
     pub fn build(self) -> Result<Driver, DriverError> {
         // A worker of one's own needs no command.
+        #[cfg(feature = "command")]
         let by_command = self.worker.is_none();
+        let committer = RefCell::new(self.committer.clone());
         let check = |file: &GoalFile| {
+            #[cfg(feature = "command")]
             if by_command {
-                preflight::check(file)
-            } else {
-                Ok(())
+                crate::preflight::check(file)?;
             }
+            if self.committer.is_none() {
+                *committer.borrow_mut() = default_ports::committer(file, self.clock.now())?;
+            }
+            Ok(())
         };
         let held = Held::take(&self.goal, &check)?;
-        let runner = self.runner(&held)?;
-        let worker = self
-            .worker
-            .unwrap_or_else(|| Arc::new(CommandWorker::new(runner.clone())));
-        let verifier = self
-            .verifier
-            .unwrap_or_else(|| Arc::new(CommandVerifier::new(runner.clone())));
+        let committer = committer
+            .into_inner()
+            .filter(|_| held.goal().mode == Mode::Commit);
+        let alerters = default_ports::alerters(&held.file, &self.alerters)?;
+        let processes = Processes::hold(&held, self.guarded)?;
+        let worker = self.worker.or_else(|| processes.worker());
+        let worker = worker.ok_or(DriverError::NoPort("worker"))?;
+        let verifier = self.verifier.or_else(|| processes.verifier());
+        let verifier = verifier.ok_or(DriverError::NoPort("verifier"))?;
         if worker.id() == verifier.id() {
             return Err(DriverError::OneActor(worker.id().clone()));
         }
-        let tier = if runner.tier() == Tier::Guardian {
-            "guardian"
-        } else {
-            "group"
-        };
-        let lookout = Lookout::new().map_err(|source| DriverError::Io {
+        let thread = |source| DriverError::Io {
             operation: "start a thread for",
             path: self.goal.clone(),
             source,
-        })?;
-        Ok(Driver::new(
+        };
+        let lookout = Lookout::new().map_err(thread)?;
+        let mail = Mail::start(alerters, &self.stop).map_err(thread)?;
+        let watch = Watch::new(default_ports::secrets(held.goal()));
+        Ok(Driver::new(Parts {
             lookout,
             held,
             worker,
             verifier,
-            Timeline::new(self.clock),
-            self.stop,
-            self.until,
-            self.listener,
-            tier,
-        ))
-    }
-
-    fn runner(&self, held: &Held) -> Result<Runner, DriverError> {
-        let lock = held.store.lock_file().filter(|_| self.guarded);
-        let Some(lock) = lock else {
-            return Ok(Runner::local());
-        };
-        Runner::guarded(lock).map_err(|source| DriverError::Process {
-            operation: "could not hold the processes",
-            source,
-        })
+            committer,
+            mail,
+            watch,
+            timeline: Timeline::new(self.clock),
+            stop: self.stop,
+            until: self.until,
+            listener: self.listener,
+            tier: processes.tier(),
+        }))
     }
 }
 

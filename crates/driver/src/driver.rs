@@ -3,16 +3,16 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use machine_driver_governor::dial::{self, Granted};
-use machine_driver_governor::{Action, next_action};
+use machine_driver_governor::{Action, Committer, next_action};
+use machine_driver_state::change::Change;
 use machine_driver_state::control::Cut;
-use machine_driver_state::event::{BudgetHalt, DriverUp, Event, Stage, Tampering};
-use machine_driver_state::goal::Goal;
+use machine_driver_state::event::{BudgetHalt, DriverUp, Event, Stage};
+use machine_driver_state::goal::{Goal, Mode};
 use machine_driver_state::record::Record;
-use machine_driver_state::state::{Run, State};
-use machine_driver_state::store::Store;
+use machine_driver_state::state::{Phase, Run, State};
+use machine_driver_state::store::StoreError;
 use machine_driver_state::time::Timestamp;
 use machine_driver_verify::Verifier;
 use machine_driver_worker::Worker;
@@ -23,9 +23,12 @@ use crate::clock::Timeline;
 use crate::error::DriverError;
 use crate::exit::Exit;
 use crate::hold::Held;
+use crate::mail::Mail;
 use crate::notice::Notice;
 use crate::outcome;
+use crate::show::{Shown, changes_a_status};
 use crate::stop::Stop;
+use crate::watch::Watch;
 
 /// How far a run goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,30 +67,35 @@ pub struct Driver {
     pub(crate) lookout: Arc<Lookout>,
     pub(crate) worker: Arc<dyn Worker>,
     pub(crate) verifier: Arc<dyn Verifier>,
+    pub(crate) committer: Option<Arc<dyn Committer>>,
+    pub(crate) mail: Mail,
+    pub(crate) watch: Watch,
     pub(crate) timeline: Timeline,
     pub(crate) stop: Stop,
     until: Until,
     listener: Box<dyn FnMut(&Notice<'_>) + Send>,
     tier: &'static str,
-    shown: Shown,
+    pub(crate) shown: Shown,
     resolved: u64,
     attempts: u64,
     budget_halt: Option<BudgetHalt>,
 }
 
-/// What goal.json showed last.
-#[derive(Debug, Clone, Copy)]
-struct Shown {
-    at: Instant,
-    log_bytes: u64,
-    goal_bytes: u64,
+/// What a builder puts together.
+pub(crate) struct Parts {
+    pub(crate) held: Held,
+    pub(crate) lookout: Lookout,
+    pub(crate) worker: Arc<dyn Worker>,
+    pub(crate) verifier: Arc<dyn Verifier>,
+    pub(crate) committer: Option<Arc<dyn Committer>>,
+    pub(crate) mail: Mail,
+    pub(crate) watch: Watch,
+    pub(crate) timeline: Timeline,
+    pub(crate) stop: Stop,
+    pub(crate) until: Until,
+    pub(crate) listener: Box<dyn FnMut(&Notice<'_>) + Send>,
+    pub(crate) tier: &'static str,
 }
-
-/// A goal.json up to this size, in bytes, is written at every change.
-const SMALL: u64 = 4 << 10;
-
-/// Up to this size it is at most a second old while work goes on.
-const MEDIUM: u64 = 1 << 20;
 
 impl Driver {
     /// Starts to put a driver together for the goal.json at this path.
@@ -96,34 +104,22 @@ impl Driver {
         Builder::new(goal.as_ref())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the builder is its one caller")]
-    pub(crate) fn new(
-        lookout: Lookout,
-        held: Held,
-        worker: Arc<dyn Worker>,
-        verifier: Arc<dyn Verifier>,
-        timeline: Timeline,
-        stop: Stop,
-        until: Until,
-        listener: Box<dyn FnMut(&Notice<'_>) + Send>,
-        tier: &'static str,
-    ) -> Self {
-        let shown = Shown {
-            at: Instant::now(),
-            log_bytes: 0,
-            goal_bytes: held.file.source().len() as u64,
-        };
+    pub(crate) fn new(parts: Parts) -> Self {
+        let shown = Shown::read(&parts.held);
         let (resolved, attempts, budget_halt) = (0, 0, None);
         Self {
-            held,
-            lookout: Arc::new(lookout),
-            worker,
-            verifier,
-            timeline,
-            stop,
-            until,
-            listener,
-            tier,
+            held: parts.held,
+            lookout: Arc::new(parts.lookout),
+            worker: parts.worker,
+            verifier: parts.verifier,
+            committer: parts.committer,
+            mail: parts.mail,
+            watch: parts.watch,
+            timeline: parts.timeline,
+            stop: parts.stop,
+            until: parts.until,
+            listener: parts.listener,
+            tier: parts.tier,
             shown,
             resolved,
             attempts,
@@ -148,11 +144,22 @@ impl Driver {
     /// # Errors
     /// [`DriverError`] when the driver itself fails. What is on disk then is whole, and the next run goes on from it.
     pub fn run(mut self) -> Result<Summary, DriverError> {
+        let ended = self.whole_run();
+        if let Err(DriverError::Store(error @ (StoreError::Replaced { .. } | StoreError::Changed { .. }))) =
+            &ended
+        {
+            let what = format!("The log was tampered with: {error}. The driver stopped.");
+            self.cry_out(&what);
+        }
+        Ok(self.summary(ended?))
+    }
+
+    fn whole_run(&mut self) -> Result<Exit, DriverError> {
         self.begin()?;
         let exit = self.work_off()?;
         self.look_at_goal()?;
         self.show()?;
-        Ok(self.summary(exit))
+        Ok(exit)
     }
 
     fn begin(&mut self) -> Result<(), DriverError> {
@@ -174,17 +181,25 @@ impl Driver {
         if let Some(record) = self.held.opening(now)? {
             self.tell_of(&record);
         }
-        let granted = dial::granted(self.goal());
-        self.record(now, self.driver_up(granted))?;
+        let repo = self.standing();
+        let changed = repo.as_ref().map_or(0, |repo| repo.paths);
+        let now = self.timeline.now();
+        let granted = dial::granted(self.goal(), &self.held.state, now);
+        self.record(now, self.driver_up(&granted, repo))?;
+        let granted = dial::granted(self.goal(), &self.held.state, now);
         (self.listener)(&Notice::Up {
             goal: self.held.file.goal(),
             state: &self.held.state,
-            granted,
+            granted: &granted,
         });
+        if changed > 0 && self.held.state.spent().worker_runs == 0 {
+            self.tell(&Notice::NotClean { paths: changed });
+        }
+        self.send_what_waits()?;
         self.show()
     }
 
-    fn driver_up(&self, granted: Granted) -> Event {
+    fn driver_up(&self, granted: &Granted, repo: Option<Change>) -> Event {
         let goal = self.goal();
         Event::DriverUp(DriverUp {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -195,6 +210,9 @@ impl Driver {
             mode_asked: dial::word(goal.mode).into(),
             mode: dial::word(granted.mode).into(),
             tier: self.tier.into(),
+            gate: goal.mode == Mode::Commit,
+            repo,
+            sinks: self.mail.sinks(),
         })
     }
 
@@ -204,11 +222,15 @@ impl Driver {
                 self.cut_off(cut)?;
                 return Ok(stopped_by(cut));
             }
+            self.take_mail()?;
             if self.is_enough() {
+                self.farewell()?;
                 return Ok(Exit::Done);
             }
-            if self.held.state.current().is_none() {
-                self.look_at_goal()?;
+            match self.held.state.current().map(|current| &current.phase) {
+                None => self.look_at_goal()?,
+                Some(Phase::Passed { .. }) if self.held.state.gate() => self.look_around()?,
+                Some(_) => {}
             }
             let now = self.timeline.now();
             match next_action(self.goal(), &self.held.state, self.worker.id(), now) {
@@ -216,6 +238,7 @@ impl Driver {
                 Action::ClearUp(attempt, stage) => self.clear_up(attempt, stage)?,
                 Action::Work(attempt, index) => self.work(&attempt, index)?,
                 Action::Verify(attempt, index, tries) => self.verify(&attempt, index, tries)?,
+                Action::Commit(attempt, index) => self.commit(&attempt, index)?,
                 Action::Wait(until) => self.wait(now, until),
                 Action::Stop(run) => return Ok(self.finished(run)),
                 Action::Refuse(why) => return Err(DriverError::Rules(why)),
@@ -227,10 +250,16 @@ impl Driver {
     fn cut_off(&mut self, by: Cut) -> Result<(), DriverError> {
         let now = self.timeline.now();
         match next_action(self.goal(), &self.held.state, self.worker.id(), now) {
+            Action::Record(event @ (Event::AlertRaised(_) | Event::AlertResolved(_))) => {
+                self.record_next(now, event)?;
+                self.cut_off(by)
+            }
             // What is determined is recorded, but nothing new is begun.
             Action::Record(event) if self.held.state.current().is_some() => self.record_next(now, event),
             Action::Work(attempt, _) => self.record(now, outcome::cut_off(attempt, Stage::Worker, by)),
-            Action::Verify(attempt, ..) => self.record(now, outcome::cut_off(attempt, Stage::Verify, by)),
+            Action::Verify(attempt, ..) | Action::Commit(attempt, _) => {
+                self.record(now, outcome::cut_off(attempt, Stage::Verify, by))
+            }
             Action::Wait(_) => match self.held.state.attempt_under_way(self.held.file.goal()) {
                 Some(attempt) => self.record(now, outcome::cut_off(attempt, Stage::Verify, by)),
                 None => Ok(()),
@@ -249,10 +278,13 @@ impl Driver {
         enough && self.held.state.current().is_none() && self.held.state.plan().open() > 0
     }
 
-    fn record_next(&mut self, now: Timestamp, event: Event) -> Result<(), DriverError> {
+    pub(crate) fn record_next(&mut self, now: Timestamp, event: Event) -> Result<(), DriverError> {
         match &event {
-            Event::Dispatch(..) => self.attempts += 1,
-            Event::Proposed(..) => self.resolved += 1,
+            Event::Dispatch(..) => {
+                self.attempts += 1;
+                self.watch.forget_evidence();
+            }
+            Event::Proposed(..) | Event::Commit(..) | Event::CommitEmpty(..) => self.resolved += 1,
             Event::Quarantine(attempt, _) if attempt.session.is_some() => self.resolved += 1,
             Event::BudgetHalt(halt) => self.budget_halt = Some(halt.clone()),
             _ => {}
@@ -264,54 +296,14 @@ impl Driver {
     pub(crate) fn record(&mut self, at: Timestamp, event: Event) -> Result<(), DriverError> {
         let record = self.held.append(at, event)?;
         self.tell_of(&record);
+        if let Event::AlertRaised(raised) = &record.event {
+            self.send_raised(raised)?;
+        }
         if changes_a_status(&record.event) && self.is_stale() {
             self.show()
         } else {
             Ok(())
         }
-    }
-
-    /// Whether goal.json should be written again. It costs what the log has cost since, so that the price of a record
-    /// does not grow with the number of tasks.
-    fn is_stale(&self) -> bool {
-        let grown = self.held.store.log_bytes().saturating_sub(self.shown.log_bytes);
-        let size = self.shown.goal_bytes;
-        size <= SMALL || grown >= size || (size <= MEDIUM && self.shown.at.elapsed().as_secs() >= 1)
-    }
-
-    /// Writes goal.json.
-    fn show(&mut self) -> Result<(), DriverError> {
-        self.look_at_goal()?;
-        let text = self.held.rendered();
-        self.held.store.checkpoint(&text)?;
-        let (log_bytes, goal_bytes) = (self.held.store.log_bytes(), text.len() as u64);
-        self.shown = Shown {
-            at: Instant::now(),
-            log_bytes,
-            goal_bytes,
-        };
-        Ok(())
-    }
-
-    /// A change of goal.json while the driver runs is nobody's edit: it is kept beside it, and the driver's copy restored.
-    pub(crate) fn look_at_goal(&mut self) -> Result<(), DriverError> {
-        let Some(edit) = self.held.store.goal_changed_outside()? else {
-            return Ok(());
-        };
-        let now = self.timeline.now();
-        let when = now.to_string().replace([':', '-'], "");
-        let kept = self
-            .held
-            .store
-            .keep_edit_and_restore(&self.held.rendered(), &when)?;
-        let kept_as = kept.and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-        let what = format!("goal.json {edit}");
-        // Not by `record`, which may look at goal.json again.
-        let record = self
-            .held
-            .append(now, Event::Tampering(Tampering { what, kept_as }))?;
-        self.tell_of(&record);
-        Ok(())
     }
 
     fn wait(&mut self, now: Timestamp, until: Timestamp) {
@@ -320,7 +312,7 @@ impl Driver {
         self.timeline.wait(time, &self.stop);
     }
 
-    fn tell_of(&mut self, record: &Record) {
+    pub(crate) fn tell_of(&mut self, record: &Record) {
         (self.listener)(&Notice::Recorded {
             record,
             goal: self.held.file.goal(),
@@ -362,13 +354,6 @@ impl fmt::Debug for Driver {
             .field("verifier", &self.verifier)
             .finish_non_exhaustive()
     }
-}
-
-const fn changes_a_status(event: &Event) -> bool {
-    !matches!(
-        event,
-        Event::WorkerStarted(..) | Event::WorkerExited(..) | Event::Verified(..) | Event::VerifyFailed(..)
-    )
 }
 
 const fn stopped_by(cut: Cut) -> Exit {

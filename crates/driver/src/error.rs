@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+#[cfg(feature = "command")]
 use machine_driver_process::ProcessError;
 use machine_driver_state::goal::file::GoalError;
 use machine_driver_state::id::ActorId;
@@ -46,6 +47,7 @@ pub enum DriverError {
     #[error("the rules refuse to go on: {0}")]
     Rules(&'static str),
     /// Processes could not be held or cleared up.
+    #[cfg(feature = "command")]
     #[error("{operation}: {}", crate::outcome::chain(source))]
     Process {
         /// What was being done.
@@ -69,6 +71,11 @@ pub enum DriverError {
         /// Which, and why it cannot be had.
         what: String,
     },
+    /// Nobody was given who does it, and this build has nobody of its own.
+    #[error(
+        "there is no {0}: none was given, and this build has none of its own (its feature `command` is off)"
+    )]
+    NoPort(&'static str),
     /// Whoever does the work must not judge it.
     #[error("worker and verifier are one: `{0}`")]
     OneActor(ActorId),
@@ -109,13 +116,16 @@ impl DriverError {
                 Some("Check the log with `machine-driver log verify`; begin a new one with `machine-driver log restart`.".into())
             }
             Self::Io { .. } => Some("Mend the folder or the disk, and start again: nothing recorded is lost.".into()),
+            #[cfg(feature = "command")]
             Self::Process { source: ProcessError::GuardianStart { .. }, .. } => {
                 Some("Close some programs or raise the limits of open files and processes, then start again.".into())
             }
+            #[cfg(feature = "command")]
             Self::Process { .. } => Some("Start again: what was under way goes on as the same task.".into()),
             Self::NotKept { .. } => Some(
                 "Put the file back under `evidence/goal/` from a copy; `machine-driver log verify` needs none of them.".into(),
             ),
+            Self::NoPort(_) => Some("Give the builder one, or build machine-driver with the feature `command`.".into()),
             Self::OneActor(_) => Some("Give the verifier an id of its own.".into()),
             Self::Rules(_) => Some("This is a bug in machine-driver: please report it with the log.".into()),
             Self::Goal(_) => None,

@@ -29,20 +29,27 @@ mod attempt;
 mod attend;
 mod builder;
 mod clock;
+pub mod default_ports;
 mod driver;
 mod error;
 mod exit;
+mod gate;
 mod hold;
 pub mod look;
+mod mail;
 mod notice;
 mod opening;
 pub mod operator;
 mod outcome;
+#[cfg(feature = "command")]
 pub mod preflight;
+mod processes;
 mod progress;
 pub mod proof;
 mod read;
+mod show;
 mod stop;
+mod watch;
 
 pub use builder::Builder;
 pub use clock::{Clock, SystemClock};
@@ -50,6 +57,9 @@ pub use driver::{Driver, Summary, Until};
 pub use error::DriverError;
 pub use exit::{EXIT_CODES, Exit};
 
+pub use machine_driver_alert as alert;
+pub use machine_driver_governor as governor;
+#[cfg(feature = "command")]
 pub use machine_driver_process::init;
 pub use machine_driver_state as state;
 pub use machine_driver_verify as verify;

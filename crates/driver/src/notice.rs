@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use machine_driver_governor::dial::Granted;
+use machine_driver_state::alert::Alert;
 use machine_driver_state::goal::Goal;
 use machine_driver_state::record::Record;
 use machine_driver_state::state::State;
@@ -18,8 +19,8 @@ pub enum Notice<'a> {
         goal: &'a Goal,
         /// Where its run stands.
         state: &'a State,
-        /// The mode granted, and why it is not the one asked for.
-        granted: Granted,
+        /// The mode granted the next task, and why it is not the one asked for.
+        granted: &'a Granted,
     },
     /// A record is on disk.
     Recorded {
@@ -29,6 +30,35 @@ pub enum Notice<'a> {
         goal: &'a Goal,
         /// Where the run stands after it.
         state: &'a State,
+    },
+    /// A person is to be told, and no other way is set up than telling whoever watches.
+    Alert {
+        /// What.
+        alert: &'a Alert,
+    },
+    /// An alert could not be sent yet; it is tried again. Told once for each alert and sink.
+    AlertFailing {
+        /// Through what.
+        sink: &'a str,
+        /// Why not.
+        error: &'a str,
+        /// When it is tried again.
+        next_in: Duration,
+    },
+    /// How the repository stands could not be read: nothing can be committed.
+    NoChange {
+        /// Why.
+        why: &'a str,
+    },
+    /// The repository differs from its last commit before any worker ran: that would go into the first commit.
+    NotClean {
+        /// How many paths differ.
+        paths: u64,
+    },
+    /// A commit was made, and something beside it did not work.
+    BesideCommit {
+        /// What.
+        note: &'a str,
     },
     /// Nothing is to be done until then.
     Waiting {

@@ -61,6 +61,7 @@ pub fn retry(goal: &Path, task: &TaskId, clock: impl Clock + 'static) -> Result<
 pub fn add_task(goal: &Path, task: &Value, clock: impl Clock + 'static) -> Result<GoalFile, DriverError> {
     let (mut held, timeline) = take(goal, clock)?;
     let with_task = held.file.with_task(task)?;
+    #[cfg(feature = "command")]
     crate::preflight::check(&with_task)?;
     if held.state.head().is_some() {
         held.opening(timeline.now())?;

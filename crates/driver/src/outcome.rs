@@ -1,7 +1,6 @@
 //! What a port answered, in the words of the log.
 
-use machine_driver_process::Started;
-use machine_driver_state::control::{Cut, ProcessMark};
+use machine_driver_state::control::Cut;
 use machine_driver_state::event::{
     AttemptRef, Event, Interrupted, OutputDigest, Stage, Verified, VerifyFailed, VerifyUnavailable,
     WorkerClass, WorkerExited,
@@ -12,12 +11,13 @@ use machine_driver_verify::{Finding, Verdict, VerifyError};
 use machine_driver_worker::{Stop, WorkError, WorkReport};
 
 use crate::error::DriverError;
+use crate::gate::Judged;
 
 /// Characters of a failed verify's output that the log and goal.json keep.
 const TAIL_CHARS: usize = 600;
 
 /// Characters of a reason or detail that the log keeps.
-const DETAIL_CHARS: usize = 600;
+pub(crate) const DETAIL_CHARS: usize = 600;
 
 /// What a worker was seen to do before it ended.
 #[derive(Debug, Clone, Copy, Default)]
@@ -114,30 +114,36 @@ pub(crate) fn of_verify(
     ended: Option<Result<Verdict, VerifyError>>,
     cut: Option<Cut>,
     tries: u32,
+    judged: Judged,
 ) -> Event {
-    let unavailable = |attempt, reason: &str| {
-        let reason = shortened(reason, DETAIL_CHARS);
-        Event::VerifyUnavailable(
-            attempt,
-            VerifyUnavailable {
-                verifier_id: verifier.clone(),
-                reason,
-                tries,
-            },
-        )
-    };
+    let unavailable = |attempt, reason: &str| unavailable(attempt, verifier, reason, tries);
     match (ended, cut) {
-        (Some(Ok(verdict)), _) => of_verdict(attempt, verifier, verdict, unavailable),
+        (Some(Ok(verdict)), _) => of_verdict(attempt, verifier, verdict, judged, unavailable),
         (Some(Err(_)), Some(by)) => interrupted(attempt, Stage::Verify, by, Usage::default(), 0),
         (Some(Err(error)), None) => unavailable(attempt, &chain(&error)),
         (None, _) => unavailable(attempt, "the verifier panicked"),
     }
 }
 
+/// Nobody knows: that is never the worker's fault.
+pub(crate) fn unavailable(attempt: AttemptRef, verifier: &ActorId, reason: &str, tries: u32) -> Event {
+    let reason = shortened(reason, DETAIL_CHARS);
+    let verifier_id = verifier.clone();
+    Event::VerifyUnavailable(
+        attempt,
+        VerifyUnavailable {
+            verifier_id,
+            reason,
+            tries,
+        },
+    )
+}
+
 fn of_verdict(
     attempt: AttemptRef,
     verifier: &ActorId,
     verdict: Verdict,
+    judged: Judged,
     unavailable: impl Fn(AttemptRef, &str) -> Event,
 ) -> Event {
     let (verifier_id, wall_ms, output) = (verifier.clone(), millis(verdict.elapsed), verdict.output);
@@ -148,6 +154,8 @@ fn of_verdict(
                 verifier_id,
                 output,
                 wall_ms,
+                change: judged.change,
+                no_change: judged.no_change,
             },
         ),
         Finding::Unavailable { reason } => unavailable(attempt, &reason),
@@ -193,16 +201,6 @@ pub(crate) fn session(attempt: &AttemptRef) -> Result<SessionId, DriverError> {
         .ok_or(DriverError::Rules("an attempt without a session"))
 }
 
-/// A process as the log knows it, in the words of those who end it.
-pub(crate) fn started(mark: ProcessMark) -> Started {
-    Started {
-        pid: mark.pid,
-        pgid: mark.pgid,
-        start_time: mark.start_time,
-        boot_id: mark.boot_id,
-    }
-}
-
 /// The end of an output as text: control characters but line ends and tabs are left out.
 fn tail(output: &[u8]) -> String {
     let text = String::from_utf8_lossy(output);
@@ -214,7 +212,7 @@ fn tail(output: &[u8]) -> String {
     clean.iter().skip(start).collect::<String>().trim_end().to_owned()
 }
 
-fn shortened(text: &str, most: usize) -> String {
+pub(crate) fn shortened(text: &str, most: usize) -> String {
     text.chars().filter(|c| !c.is_control()).take(most).collect()
 }
 

@@ -26,6 +26,6 @@ fn of_task(state: &State, id: &machine_driver_state::id::TaskId) -> TaskProgress
         done: known.done,
         reason: known.reason.clone(),
         verify_tail: known.verify_tail.clone(),
-        commit: None,
+        commit: known.commit.as_ref().map(ToString::to_string),
     }
 }

@@ -73,7 +73,8 @@ pub fn kept_goal(paths: &Paths, digest: Digest) -> Result<Goal, String> {
             kept.display()
         ));
     }
-    let place = Place::unseen(kept, paths.folder.clone(), None);
+    let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+    let place = Place::unseen(kept, paths.folder.clone(), Some(home));
     GoalFile::parse(&bytes, &place)
         .map(|file| file.goal().clone())
         .map_err(|error| error.to_string())

@@ -21,6 +21,7 @@ struct Shared {
 #[derive(Default)]
 struct Inner {
     asked: Option<Cut>,
+    woken: bool,
     under_way: Option<Switch>,
 }
 
@@ -50,11 +51,17 @@ impl Stop {
         self.inner().asked
     }
 
-    /// Waits for so long, or until asked to stop.
+    /// Ends a wait early: something happened that the run should look at.
+    pub fn wake(&self) {
+        self.inner().woken = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// Waits for so long, or until asked to stop or woken.
     pub fn wait(&self, time: Duration) {
         let started = Instant::now();
         let mut inner = self.inner();
-        while inner.asked.is_none() {
+        while inner.asked.is_none() && !std::mem::take(&mut inner.woken) {
             let Some(left) = time.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) else {
                 return;
             };
@@ -127,6 +134,16 @@ mod tests {
         stop.leave();
         stop.ask(Cut::Sigint);
         assert_eq!(later.cancelled(), None);
+    }
+
+    #[test]
+    fn a_wait_ends_when_it_is_woken_once() {
+        let stop = Stop::new();
+        stop.wake();
+        stop.wait(Duration::from_secs(60));
+        let started = Instant::now();
+        stop.wait(Duration::from_millis(20));
+        assert!(started.elapsed() >= Duration::from_millis(20));
     }
 
     #[test]

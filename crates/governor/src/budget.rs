@@ -14,31 +14,45 @@ use machine_driver_state::usage::Usage;
 /// The limit that is reached at `now`, if one is.
 #[must_use]
 pub fn breach(budget: &Budget, state: &State, now: Timestamp) -> Option<BudgetHalt> {
+    first_over(budget, state, now, |used, max| used >= max)
+}
+
+/// The limit that was gone beyond at `now`, if one was. Asked at the gate: the last run that a budget pays for may still
+/// be committed, and what is unknown may not.
+#[must_use]
+pub fn exceeded(budget: &Budget, state: &State, now: Timestamp) -> Option<BudgetHalt> {
+    first_over(budget, state, now, |used, max| used > max)
+}
+
+/// Time that is used up is used up; whether the amounts are over is for `is_over` to say.
+fn first_over(
+    budget: &Budget,
+    state: &State,
+    now: Timestamp,
+    is_over: impl Fn(u64, u64) -> bool,
+) -> Option<BudgetHalt> {
     let spent = state.spent();
-    over(
-        "max_worker_runs",
-        spent.worker_runs,
-        budget.worker_runs_max,
-        |n| format!("{n} worker runs"),
-    )
-    .or_else(|| wall_breach(budget, state, now))
-    .or_else(|| over("max_tokens", spent.tokens, budget.tokens_max, tokens))
-    .or_else(|| over("max_usd", spent.usd_micros, budget.usd_micros_max, dollars))
-    .or_else(|| {
-        over(
-            "max_output_bytes",
-            spent.output_bytes,
-            budget.output_bytes_max,
-            bytes,
-        )
-    })
-    .or_else(|| unknown(budget, spent))
+    let amount = |limit, used, max: Option<u64>, show: fn(u64) -> String| {
+        let max = max.filter(|max| is_over(used, *max))?;
+        Some(halt(limit, &show(used), &show(max)))
+    };
+    amount("max_worker_runs", spent.worker_runs, budget.worker_runs_max, runs)
+        .or_else(|| wall_breach(budget, state, now))
+        .or_else(|| amount("max_tokens", spent.tokens, budget.tokens_max, tokens))
+        .or_else(|| amount("max_usd", spent.usd_micros, budget.usd_micros_max, dollars))
+        .or_else(|| {
+            let (used, max) = (spent.output_bytes, budget.output_bytes_max);
+            amount("max_output_bytes", used, max, bytes)
+        })
+        .or_else(|| unknown(budget, spent))
 }
 
 /// Whether the time is used up at `now`. Asked alone before a verify, which costs time and nothing else.
 #[must_use]
 pub fn wall_breach(budget: &Budget, state: &State, now: Timestamp) -> Option<BudgetHalt> {
-    over("max_wall_seconds", wall_at(state, now), budget.wall_max, seconds)
+    let used = wall_at(state, now);
+    let max = budget.wall_max.filter(|max| used >= *max)?;
+    Some(halt("max_wall_seconds", &seconds(used), &seconds(max)))
 }
 
 /// The moment at which the wall clock alone reaches a limit.
@@ -76,20 +90,13 @@ pub fn wall_at(state: &State, now: Timestamp) -> Duration {
     state.spent().wall.saturating_add(since)
 }
 
-fn over<T: PartialOrd + Copy>(
-    limit: &'static str,
-    used: T,
-    max: Option<T>,
-    show: impl Fn(T) -> String,
-) -> Option<BudgetHalt> {
-    let max = max.filter(|max| used >= *max)?;
-    let reason = format!("{limit} reached: {} used, {} allowed", show(used), show(max));
-    Some(BudgetHalt {
+fn halt(limit: &'static str, used: &str, max: &str) -> BudgetHalt {
+    BudgetHalt {
         limit: limit.into(),
-        used: show(used),
-        max: show(max),
-        reason,
-    })
+        used: used.into(),
+        max: max.into(),
+        reason: format!("{limit} reached: {used} used, {max} allowed"),
+    }
 }
 
 fn unknown(budget: &Budget, spent: &Spent) -> Option<BudgetHalt> {
@@ -118,6 +125,10 @@ fn unknown(budget: &Budget, spent: &Spent) -> Option<BudgetHalt> {
 
 fn seconds(time: Duration) -> String {
     format!("{}.{:03} s", time.as_secs(), time.subsec_millis())
+}
+
+fn runs(count: u64) -> String {
+    format!("{count} worker runs")
 }
 
 fn tokens(count: u64) -> String {

@@ -1,29 +1,39 @@
 //! Which mode is granted, of what the operator's dial asks for.
 
 use machine_driver_state::goal::{Goal, Mode};
+use machine_driver_state::state::State;
+use machine_driver_state::time::Timestamp;
+
+use crate::gate;
 
 /// The mode granted and, where it is not the one asked for, why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Granted {
     /// What the driver does with verified work.
     pub mode: Mode,
     /// Why it is less than the operator asked for.
-    pub because: Option<&'static str>,
+    pub because: Option<String>,
 }
 
-/// The mode that `goal` is run in. Fail closed: this version has no gate that could permit a commit, so it is propose.
+/// The mode that the gate grants the next task at `now`, if it is verified: the one under way, or the first that is ready.
+/// Where none is left, what it would grant the last one.
 #[must_use]
-pub fn granted(goal: &Goal) -> Granted {
-    let because = match goal.mode {
-        Mode::Propose => None,
-        Mode::Commit if goal.verify_cmd.is_none() => {
-            Some("there is no verify_cmd, so nothing can be trusted")
-        }
-        Mode::Commit => Some("this version has no commit gate yet; changes are left for review"),
-    };
-    Granted {
-        mode: Mode::Propose,
-        because,
+pub fn granted(goal: &Goal, state: &State, now: Timestamp) -> Granted {
+    if goal.mode == Mode::Propose {
+        let (mode, because) = (Mode::Propose, None);
+        return Granted { mode, because };
+    }
+    let next = state.current_index().or_else(|| state.plan().ready());
+    let index = next.unwrap_or(goal.tasks.len().saturating_sub(1));
+    match gate::foresee(goal, state, index, now) {
+        Ok(()) => Granted {
+            mode: Mode::Commit,
+            because: None,
+        },
+        Err(denial) => Granted {
+            mode: Mode::Propose,
+            because: Some(denial.reason),
+        },
     }
 }
 

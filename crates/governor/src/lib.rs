@@ -6,19 +6,25 @@
 //! * [`next_action`] says what the driver does next, in constant time however many tasks there are.
 //! * [`budget`] says whether a limit is reached and when the next one will be.
 //! * [`contract`] says whether the target was ratified.
+//! * [`gate`] says whether verified work may be committed; [`Committer`] is the port that does it, with a [`Permit`].
 //! * [`dial`] says which mode is granted.
 //! * [`replay`] proves that a log is what these rules ask for, byte for byte.
 //!
 //! The machine lives here and not beside [`State`](machine_driver_state::state::State) because it asks the budget before every dispatch,
 //! and arrows between crates point down only.
 
+pub mod alerts;
 pub mod budget;
+mod commit;
 pub mod contract;
 pub mod dial;
+pub mod gate;
 mod next;
 pub mod replay;
 mod wait;
 
+pub use commit::{CommitError, CommitOrder, Committed, Committer, KEY_TRAILER};
+pub use gate::{Denial, Permit, decide};
 pub use next::{Action, next_action};
 
 /// Interruptions in a row after which a task is given up: a worker that takes the machine down must not do so for ever.

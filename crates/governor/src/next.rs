@@ -1,15 +1,17 @@
 //! The machine: what the driver does next.
 
 use machine_driver_state::canonical::sha256;
+use machine_driver_state::change::Change;
 use machine_driver_state::event::{
-    AttemptRef, Cause, Dispatch, Event, GoalComplete, Proposed, Quarantine, Requeue, Stage, WorkerClass,
+    AttemptRef, Cause, CommitDenied, CommitEmpty, Dispatch, Event, GateAllowed, GoalComplete, Proposed,
+    Quarantine, Requeue, Stage, WorkerClass,
 };
 use machine_driver_state::goal::{Goal, Task};
 use machine_driver_state::id::{ActorId, SessionId};
 use machine_driver_state::state::{Current, Phase, Run, State, TaskState};
 use machine_driver_state::time::Timestamp;
 
-use crate::{INTERRUPTIONS_MAX, UNAVAILABLE_MAX, budget, wait};
+use crate::{INTERRUPTIONS_MAX, UNAVAILABLE_MAX, alerts, budget, gate, wait};
 
 /// What the driver does next. It does that one thing, records what came of it, and asks again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +24,9 @@ pub enum Action {
     Work(AttemptRef, usize),
     /// Run the verifier for the task at this index, and record what it said. The number says which try it is, from 1.
     Verify(AttemptRef, usize, u32),
-    /// Wait until this moment, and ask again.
+    /// Commit what the gate allowed for the task at this index, unless that was done already, and record what came of it.
+    Commit(AttemptRef, usize),
+    /// Wait until this moment or until something happens, and ask again.
     Wait(Timestamp),
     /// The run is over.
     Stop(Run),
@@ -38,8 +42,14 @@ pub fn next_action(goal: &Goal, state: &State, worker: &ActorId, now: Timestamp)
     }
     match state.run() {
         Run::Down => return Action::Refuse("no driver is up"),
-        run @ (Run::Halted | Run::Complete) => return Action::Stop(run),
-        Run::Up => {}
+        Run::Complete => return Action::Stop(Run::Complete), // That is the last record of a run, whatever the clock says.
+        Run::Up | Run::Halted => {}
+    }
+    if let Some(event) = alerts::next(goal, state, now) {
+        return Action::Record(event);
+    }
+    if state.run() == Run::Halted {
+        return alerts::farewell(state, now).map_or(Action::Stop(Run::Halted), Action::Wait);
     }
     match state.current() {
         Some(current) => go_on(goal, state, current, now),
@@ -67,12 +77,25 @@ fn go_on(goal: &Goal, state: &State, current: &Current, now: Timestamp) -> Actio
             Action::Record(Event::BudgetHalt(halt))
         });
     }
-    if known.interruptions >= INTERRUPTIONS_MAX {
+    let is_open = matches!(current.phase, Phase::Dispatched | Phase::Exited { .. });
+    if is_open && known.interruptions >= INTERRUPTIONS_MAX {
         return give_up(attempt, Cause::Interrupted, interrupted_too_often());
     }
     match &current.phase {
         Phase::Dispatched => Action::Work(attempt, index),
-        Phase::Passed => Action::Record(Event::Proposed(attempt, Proposed {})),
+        Phase::Passed { .. } if !state.gate() => Action::Record(Event::Proposed(attempt, Proposed {})),
+        Phase::Passed { change, .. } => at_the_gate(goal, state, attempt, index, change.as_ref(), now),
+        Phase::Allowed(_) => Action::Commit(attempt, index),
+        Phase::Refused { denied: Some(reason) } => {
+            let reason = reason.clone();
+            Action::Record(Event::CommitDenied(attempt, CommitDenied { reason }))
+        }
+        Phase::Refused { denied: None } => Action::Record(Event::Proposed(attempt, Proposed {})),
+        Phase::NotCommitted { reason } => give_up(
+            attempt,
+            Cause::CommitFailed,
+            format!("it was verified, but the commit failed: {reason}"),
+        ),
         Phase::Failed { reason } => after_failure(goal, task, known, attempt, reason),
         Phase::Exited {
             class: WorkerClass::RateLimited,
@@ -103,12 +126,54 @@ fn go_on(goal: &Goal, state: &State, current: &Current, now: Timestamp) -> Actio
     }
 }
 
+/// Verified work: may it be committed?
+fn at_the_gate(
+    goal: &Goal,
+    state: &State,
+    attempt: AttemptRef,
+    index: usize,
+    change: Option<&Change>,
+    now: Timestamp,
+) -> Action {
+    let is_known = |change: &&Change| !state.tampered() && state.repo_head() == Some(&change.parent);
+    if let Some(change) = change.filter(is_known).filter(|change| change.paths == 0) {
+        let tree = change.tree.clone();
+        return Action::Record(Event::CommitEmpty(attempt, CommitEmpty { tree }));
+    }
+    let permit = match gate::decide(goal, state, index, now) {
+        Ok(permit) => permit,
+        Err(denial) => return Action::Record(denial.event(attempt, false)),
+    };
+    let Some(change) = change else {
+        return Action::Refuse("the gate allows what was not read");
+    };
+    let left_over = state.left_over().iter().filter(|id| **id != attempt.task);
+    let allowed = GateAllowed {
+        change: change.clone(),
+        contract: permit.contract(),
+        needs: permit.needs(),
+        rollback_ref: permit.rollback().cloned(),
+        left_over: left_over.cloned().collect(),
+    };
+    let autonomy_used = u8::try_from(permit.needs()).unwrap_or(u8::MAX);
+    Action::Record(Event::GateAllowed(
+        AttemptRef {
+            autonomy_used,
+            ..attempt
+        },
+        allowed,
+    ))
+}
+
 /// No attempt is under way: is there something to begin?
 fn begin(goal: &Goal, state: &State, worker: &ActorId, now: Timestamp) -> Action {
     if let Some((index, blocker)) = state.plan().in_vain() {
         return give_up_waiting(goal, state, index, blocker);
     }
     let Some(index) = state.plan().ready() else {
+        if let Some(until) = alerts::farewell(state, now) {
+            return Action::Wait(until);
+        }
         let (done, blocked) = (state.plan().done(), state.plan().blocked());
         return Action::Record(Event::GoalComplete(GoalComplete {
             done: done as u64,

@@ -134,7 +134,7 @@ impl<G: Goals> Replay<G> {
                 Origin::Original | Origin::GoalJson | Origin::Restart
             ),
             Event::DriverUp(_) | Event::GoalEdited(_) | Event::TaskAdded(_) | Event::Retried(_) => true,
-            Event::Tampering(_) => true,
+            Event::Tampering(_) | Event::AlertDelivered(_) => true,
             Event::Interrupted(..) => self
                 .state
                 .current()
@@ -206,6 +206,11 @@ fn answers(action: &Action, event: &Event) -> bool {
         (Action::Verify(asked, _, tries), Event::VerifyUnavailable(said, unavailable)) => {
             asked == said && *tries == unavailable.tries
         }
+        (Action::Commit(asked, _), Event::Commit(said, _) | Event::CommitFailed(said, _)) => asked == said,
+        (Action::Commit(asked, _), Event::GateDenied(said, denied)) => asked == said && denied.at_mutation,
+        (Action::Commit(asked, _), Event::GateEscalated(said, escalated)) => {
+            asked == said && escalated.at_mutation
+        }
         (Action::ClearUp(asked, stage), Event::Interrupted(said, cut)) => {
             asked == said && *stage == cut.stage && cut.by == Cut::Crash
         }
@@ -230,6 +235,9 @@ fn asked(action: &Action) -> String {
         Action::Work(attempt, _) => format!("a worker for attempt {} of `{}`", attempt.attempt, attempt.task),
         Action::Verify(attempt, ..) => {
             format!("a verify for attempt {} of `{}`", attempt.attempt, attempt.task)
+        }
+        Action::Commit(attempt, _) => {
+            format!("the commit of attempt {} of `{}`", attempt.attempt, attempt.task)
         }
         Action::Wait(until) => format!("waiting until {until}"),
         Action::Stop(_) => "the end of the run".into(),

@@ -5,7 +5,9 @@
 //! [`store`] that keeps both on disk so that a kill at any instant loses nothing. The rules that decide what happens
 //! next live in `machine-driver-governor`; nothing in here starts a process or reads a clock.
 
+pub mod alert;
 pub mod canonical;
+pub mod change;
 pub mod control;
 pub mod environment;
 pub mod event;

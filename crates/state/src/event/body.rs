@@ -5,20 +5,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::sha256;
+use crate::change::Change;
 use crate::control::{Cut, ProcessMark};
 use crate::goal::Status;
 use crate::id::{ActorId, Digest, TaskId};
 use crate::time::Timestamp;
 use crate::usage::Usage;
-
-macro_rules! body {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
-    };
-}
 
 body! {
     /// A driver started.
@@ -39,6 +31,15 @@ body! {
         mode: String,
         /// How the driver holds the processes that it starts: `guardian` or `group`.
         tier: String,
+        /// Whether verified work is taken to the gate: a commit is asked for.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        gate: bool,
+        /// How the repository stands, where the gate may let something through.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        repo: Option<Change>,
+        /// Through what alerts are sent, by name.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sinks: Vec<String>,
     }
 }
 
@@ -271,6 +272,12 @@ body! {
         output: OutputDigest,
         /// How long it ran, in milliseconds.
         wall_ms: u64,
+        /// What it passed, where a commit is asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        change: Option<Change>,
+        /// Why no commit can hold what it passed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        no_change: Option<String>,
     }
 }
 
@@ -340,6 +347,8 @@ pub enum Cause {
     CouldNotStart,
     /// It waits for a blocked task.
     After,
+    /// It was verified and allowed, and the commit could not be made.
+    CommitFailed,
 }
 
 body! {

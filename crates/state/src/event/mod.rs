@@ -6,9 +6,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::{Digest, SessionId, TaskId};
+
+macro_rules! body {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
+    };
+}
+
 mod body;
+mod gate;
 
 pub use body::*;
+pub use gate::*;
 
 /// Why a record's fields are not an event.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +141,12 @@ events! {
         BudgetHalt = "budget_halt",
         /// Every task is done or blocked.
         GoalComplete = "goal_complete",
+        /// A person is to be told: nothing is sent before this is on disk.
+        AlertRaised = "alert_raised",
+        /// An alert went out.
+        AlertDelivered = "alert_delivered",
+        /// What an alert was about is over.
+        AlertResolved = "alert_resolved",
     }
     attempt {
         /// A worker is about to be started. Nothing starts before this is on disk.
@@ -149,6 +167,20 @@ events! {
         Quarantine = "quarantine",
         /// The verified change is left for review: the task is done.
         Proposed = "proposed",
+        /// The gate allows the commit: it is about to be made.
+        GateAllowed = "gate_allowed",
+        /// The gate does not allow it.
+        GateDenied = "gate_denied",
+        /// The gate does not allow it by itself; a person could.
+        GateEscalated = "gate_escalated",
+        /// The contract forbids it.
+        CommitDenied = "commit_denied",
+        /// The change is committed: the task is done.
+        Commit = "commit",
+        /// There is nothing to commit: the task is done.
+        CommitEmpty = "commit_empty",
+        /// The commit could not be made.
+        CommitFailed = "commit_failed",
         /// A crash, a signal or the budget cut work under way off.
         Interrupted = "interrupted",
     }
@@ -161,6 +193,7 @@ impl Event {
         match self {
             Self::TaskAdded(added) => added.task.as_str(),
             Self::Retried(retried) => retried.task.as_str(),
+            Self::AlertRaised(raised) => raised.about.as_ref().map_or("goal", TaskId::as_str),
             other => other.attempt().map_or("goal", |attempt| attempt.task.as_str()),
         }
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::error::{path_of, shown};
 use super::keys::{self, Key, Level, Role};
 use super::node::Node;
-use super::read::{Repo, read};
+use super::read::{Digests, Found, read};
 use super::report::Report;
 use super::text::Step;
 use super::{Goal, rewrite, text};
@@ -83,7 +83,13 @@ impl GoalFile {
     /// of what it says all of them.
     pub fn parse(bytes: &[u8], place: &Place<'_>) -> Result<Self, GoalError> {
         let source = decode(bytes, &place.path)?;
-        Self::read(source, &place.path, Repo::At(place))
+        Self::read(source, &place.path, Found::At(place))
+    }
+
+    /// The file, as messages name it.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The goal.
@@ -128,7 +134,7 @@ impl GoalFile {
             let message = "there is no list to add a task to".to_owned();
             GoalError::single(&self.path, &self.source, "tasks".to_owned(), 0..0, message, None)
         })?;
-        Self::read(source, &self.path, Repo::Found(&self.goal.repo))
+        Self::read(source, &self.path, Found::Before(&self.goal))
     }
 
     /// An error about this file that only somebody else could find, such as a command that does not exist: at `key` of
@@ -142,18 +148,27 @@ impl GoalFile {
         GoalError::single(&self.path, &self.source, path_of(&steps), span, message, help)
     }
 
-    fn read(source: String, path: &Path, repo: Repo<'_>) -> Result<Self, GoalError> {
+    fn read(source: String, path: &Path, paths: Found<'_>) -> Result<Self, GoalError> {
         let document = parse_json(&source, path)?;
         let mut report = Report::default();
         let root = Node::root(&document);
-        let snapshot = canonical_json(&Setting {
-            value: &document,
-            level: Some(&keys::GOAL),
-        });
-        let snapshot = snapshot
-            .map_err(|error| root.wrong(&mut report, error.to_string(), None))
-            .unwrap_or_default();
-        let found = read(root, sha256(&snapshot), repo, &mut report);
+        let mut canonical = |whole| {
+            let setting = Setting {
+                value: &document,
+                level: Some(&keys::GOAL),
+                whole,
+            };
+            let bytes = canonical_json(&setting);
+            bytes
+                .map_err(|error| root.wrong(&mut report, error.to_string(), None))
+                .unwrap_or_default()
+        };
+        let (snapshot, contract) = (canonical(true), canonical(false));
+        let digests = Digests {
+            goal: sha256(&snapshot),
+            contract: sha256(&contract),
+        };
+        let found = read(root, digests, paths, &mut report);
         if let Some(error) = GoalError::from_report(path, &source, report) {
             return Err(error);
         }
@@ -291,6 +306,14 @@ const DUPLICATE: &str = "duplicate key";
 struct Setting<'v> {
     value: &'v Value,
     level: Option<&'static Level>,
+    /// Or without what stands beside the contract too.
+    whole: bool,
+}
+
+impl Setting<'_> {
+    fn leaves_out(&self, key: &Key) -> bool {
+        key.role == Role::Progress || (key.is_beside_contract && !self.whole)
+    }
 }
 
 impl Serialize for Setting<'_> {
@@ -300,12 +323,13 @@ impl Serialize for Setting<'_> {
                 let mut object = serializer.serialize_map(None)?;
                 for (name, value) in map.iter().filter(|(name, _)| !keys::is_note(name)) {
                     let key = level.key(name);
-                    if key.is_none_or(|key| key.role != Role::Progress) {
+                    if !key.is_some_and(|key| self.leaves_out(key)) {
                         object.serialize_entry(
                             name,
                             &Setting {
                                 value,
                                 level: key.and_then(Key::level),
+                                whole: self.whole,
                             },
                         )?;
                     }
@@ -315,6 +339,7 @@ impl Serialize for Setting<'_> {
             (Value::Array(items), Some(_)) => serializer.collect_seq(items.iter().map(|value| Setting {
                 value,
                 level: self.level,
+                whole: self.whole,
             })),
             (value, _) => value.serialize(serializer),
         }

@@ -1,6 +1,10 @@
 //! Every key that goal.json may hold, level by level, in one table: what a reader looks for, what a snapshot leaves
 //! out, what a misspelt key is compared with, and the JSON Schema.
 
+mod alerts;
+
+pub(super) use alerts::{ALERTS, TELEGRAM, WEBHOOK};
+
 /// What a key is to the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
@@ -46,6 +50,10 @@ pub(super) enum Shape {
     TaskIds,
     Digest,
     EnvNames,
+    /// A program and its arguments.
+    Argv,
+    /// Chats of Telegram: numbers, or texts such as `@channel`.
+    ChatIds,
     /// Names of fields of the contract.
     ContractFields,
     OneOf(&'static [&'static str]),
@@ -62,6 +70,8 @@ pub(super) struct Key {
     pub(super) is_required: bool,
     /// Whether `null` says something other than a mistake.
     pub(super) is_nullable: bool,
+    /// Whether the contract's digest leaves it out: it says who agrees and who is told, not what is done.
+    pub(super) is_beside_contract: bool,
     /// For the schema.
     pub(super) about: &'static str,
 }
@@ -85,6 +95,13 @@ impl Key {
     const fn or_null(self) -> Self {
         Self {
             is_nullable: true,
+            ..self
+        }
+    }
+
+    const fn beside_contract(self) -> Self {
+        Self {
+            is_beside_contract: true,
             ..self
         }
     }
@@ -118,7 +135,7 @@ pub(super) fn is_note(name: &str) -> bool {
 }
 
 /// All kinds of object, for telling where a misplaced key belongs.
-pub(super) const LEVELS: [&Level; 3] = [&GOAL, &CONTRACT, &BUDGET];
+pub(super) const LEVELS: [&Level; 6] = [&GOAL, &CONTRACT, &BUDGET, &ALERTS, &TELEGRAM, &WEBHOOK];
 
 const WHOLE: u64 = super::node::WHOLE_MAX;
 const COUNT: Shape = Shape::Whole {
@@ -138,6 +155,7 @@ const fn setting(name: &'static str, shape: Shape, about: &'static str) -> Key {
         shape,
         is_required: false,
         is_nullable: false,
+        is_beside_contract: false,
         about,
     }
 }
@@ -165,7 +183,7 @@ pub(super) static GOAL: Level = Level {
         setting("repo", Shape::Words, "The folder that is worked on; relative to the folder of this file, `~` expands.").required(),
         setting("worker_cmd", Shape::Command, "The coding agent, one fresh process per attempt. {task}, {task_id}, {attempt}, {feedback}, {feedback_file}, {task_file} and {goal_file} are replaced, never parsed.").required(),
         setting("verify_cmd", Shape::MaybeCommand, "Ground truth: its exit code decides. Absent, null or blank: nothing can pass.").or_null(),
-        setting("mode", Shape::OneOf(&["propose", "commit"]), "The operator's dial. Default: propose."),
+        setting("mode", Shape::OneOf(&["propose", "commit"]), "The operator's dial. Default: propose.").beside_contract(),
         setting("contract", Shape::Object(&CONTRACT), "Box 0: what is to be reached, and who says so.").or_null(),
         setting("budget", Shape::Object(&BUDGET), "The governor's limits over the whole life of the goal; a breach halts.").or_null(),
         setting("max_attempts", ATTEMPTS, "Failed verifies before a task is quarantined. Default: 3."),
@@ -178,6 +196,7 @@ pub(super) static GOAL: Level = Level {
         setting("sandbox", Shape::OneOf(&["off"]), "This version has no sandbox."),
         setting("max_parallel", Shape::Whole { least: 1, most: 1 }, "This version does one task at a time."),
         setting("deployment_id", Shape::Name, "Carried by every record. Default: derived from the goal's name.").or_null(),
+        setting("alerts", Shape::Object(&ALERTS), "How a person is told. Default: Telegram where TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID are set; printed otherwise.").or_null().beside_contract(),
         setting("tasks", Shape::Objects(&TASK), "The tasks; their order and `after` are the only order.").required(),
         later("sandbox_write", "a sandbox"),
         later("agent", "presets of known agents"),
@@ -187,7 +206,6 @@ pub(super) static GOAL: Level = Level {
         later("subject", "signed records"),
         later("principal", "signed records"),
         later("verifier", "signed records"),
-        later("alerts", "channels for alerts"),
         progress("runs", NATURAL, "Workers started."),
         progress("wall_seconds_used", Shape::Pause, "Time with the driver up."),
         progress("last_success_at", Shape::AnyMoment, "When a task last passed."),
@@ -247,7 +265,8 @@ pub(super) static CONTRACT: Level = Level {
             Shape::Text,
             "Who ratified it; someone else than who proposed it.",
         )
-        .or_null(),
+        .or_null()
+        .beside_contract(),
         setting(
             "expires",
             Shape::Moment,
@@ -259,7 +278,8 @@ pub(super) static CONTRACT: Level = Level {
             Shape::Object(&REVOKED),
             "A revoked contract is not ratified any more.",
         )
-        .or_null(),
+        .or_null()
+        .beside_contract(),
         later("scope", "a limit on the paths that a worker may change"),
         later("require_receipt", "signed ratification"),
         later("receipt", "signed ratification"),

@@ -3,6 +3,7 @@
 //! The file itself (strict reading that names the place of a mistake, rewriting that changes progress alone) is in
 //! [`mod@file`]; its JSON Schema is [`schema()`].
 
+mod alerts;
 mod contract;
 mod error;
 pub mod file;
@@ -52,12 +53,17 @@ pub struct Goal {
     pub verify_timeout: Option<Duration>,
     /// Names of variables let through that are otherwise taken out; `*` matches any run of characters.
     pub env_pass: Vec<String>,
+    /// How a person is told.
+    pub alerts: Alerts,
     /// Carried by every record: given, or derived from the goal's name.
     pub deployment_id: String,
     /// In the file's order.
     pub tasks: Vec<Task>,
     /// SHA-256 over the RFC 8785 form of the file without progress: which goal this is.
     pub digest: Digest,
+    /// The same without `mode`, `alerts`, `ratified_by`, `receipt` and `revoked`: what is ratified is everything that
+    /// decides what is done and what counts as done.
+    pub contract_digest: Digest,
 }
 
 /// One task.
@@ -117,7 +123,7 @@ pub struct Budget {
     pub output_bytes_max: Option<u64>,
 }
 
-/// Box 0: what is to be reached, and who says so. In this version nothing is committed, so it is kept and shown.
+/// Box 0: what is to be reached, and who says so.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contract {
     /// 0 propose, 1 and up commit allowed.
@@ -132,6 +138,35 @@ pub struct Contract {
     pub expires: Option<crate::time::Timestamp>,
     /// Whether it was revoked.
     pub revoked: bool,
+}
+
+/// How a person is told when something needs them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Alerts {
+    /// A bot of Telegram.
+    pub telegram: Option<Telegram>,
+    /// An HTTP endpoint.
+    pub webhook: Option<Webhook>,
+    /// A program and its arguments; never empty.
+    pub command: Option<Vec<String>>,
+}
+
+/// A bot of Telegram.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Telegram {
+    /// The chats that are told; empty: what the environment names.
+    pub chat_ids: Vec<String>,
+    /// The file that holds the bot's token, absolute.
+    pub token_file: Option<PathBuf>,
+}
+
+/// An HTTP endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Where to.
+    pub url: String,
+    /// The file that holds the key of the signature, absolute.
+    pub secret_file: Option<PathBuf>,
 }
 
 /// How far a task is, as goal.json writes it.

@@ -1,8 +1,9 @@
 //! Reading the top level of goal.json.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::alerts::read_alerts;
 use super::contract::{read_budget, read_contract};
 use super::error::shown;
 use super::file::Place;
@@ -21,13 +22,20 @@ const NAME_MAX: usize = 256;
 /// The shortest time limit: what the log can tell apart.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// How a `repo` becomes a folder.
+/// How what the operator wrote becomes a path.
 #[derive(Clone, Copy)]
-pub(super) enum Repo<'a> {
-    /// As the operator wrote it, from this place.
+pub(super) enum Found<'a> {
+    /// From this place.
     At(&'a Place<'a>),
-    /// It was found already, and has not changed.
-    Found(&'a Path),
+    /// It was found already, and has not changed: these are the paths.
+    Before(&'a Goal),
+}
+
+/// Which goal a document is.
+#[derive(Clone, Copy)]
+pub(super) struct Digests {
+    pub(super) goal: Digest,
+    pub(super) contract: Digest,
 }
 
 /// Whether a command that is a blank text is a mistake.
@@ -39,11 +47,11 @@ pub(super) enum Wanted {
     UnlessBlank,
 }
 
-/// Reads a document whose snapshot has this digest. Everything in the result was checked where nothing was reported.
+/// Reads a document whose snapshots have these digests. Everything in the result was checked where nothing was reported.
 pub(super) fn read(
     document: Node<'_, '_>,
-    digest: Digest,
-    repo: Repo<'_>,
+    digests: Digests,
+    paths: Found<'_>,
     report: &mut Report,
 ) -> Option<(Goal, Progress)> {
     let fields = document.fields(&keys::GOAL, report)?;
@@ -52,7 +60,11 @@ pub(super) fn read(
     let name = name(&fields, report);
     let repo = fields
         .required("repo", report)
-        .and_then(|node| read_repo(&node, repo, report));
+        .and_then(|node| read_repo(&node, paths, report));
+    let alerts = fields
+        .optional("alerts")
+        .and_then(|node| read_alerts(&node, &paths, report))
+        .unwrap_or_default();
     let worker_cmd = fields.required("worker_cmd", report);
     let worker_cmd = worker_cmd.and_then(|node| read_command(&node, Wanted::Always, report));
     let verify_cmd = fields.optional("verify_cmd");
@@ -97,7 +109,12 @@ pub(super) fn read(
         env_pass: read_env_pass(&fields, report),
         deployment_id: deployment_id?,
         tasks,
-        digest,
+        digest: digests.goal,
+        contract_digest: digests.contract,
+        alerts: match paths {
+            Found::At(_) => alerts,
+            Found::Before(goal) => goal.alerts.clone(),
+        },
     };
     Some((goal, progress))
 }
@@ -212,11 +229,11 @@ fn deployment_id(fields: &Fields<'_, '_>, name: &str, report: &mut Report) -> Op
     Some(digest.to_string().chars().take(32).collect())
 }
 
-fn read_repo(node: &Node<'_, '_>, repo: Repo<'_>, report: &mut Report) -> Option<PathBuf> {
+fn read_repo(node: &Node<'_, '_>, paths: Found<'_>, report: &mut Report) -> Option<PathBuf> {
     let text = node.words(report)?;
-    let place = match repo {
-        Repo::Found(path) => return Some(path.to_owned()),
-        Repo::At(place) => place,
+    let place = match paths {
+        Found::Before(goal) => return Some(goal.repo.clone()),
+        Found::At(place) => place,
     };
     let written = expand_home(node, text, place, report)?;
     let path = place.folder.join(&written);
@@ -255,7 +272,13 @@ fn read_repo(node: &Node<'_, '_>, repo: Repo<'_>, report: &mut Report) -> Option
     }
 }
 
-fn expand_home(node: &Node<'_, '_>, text: &str, place: &Place<'_>, report: &mut Report) -> Option<PathBuf> {
+/// A path with `~` in it made whole.
+pub(super) fn expand_home(
+    node: &Node<'_, '_>,
+    text: &str,
+    place: &Place<'_>,
+    report: &mut Report,
+) -> Option<PathBuf> {
     let rest = match text.strip_prefix('~') {
         None => return Some(PathBuf::from(text)),
         Some("") => "",

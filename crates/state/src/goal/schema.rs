@@ -83,6 +83,13 @@ fn shape(shape: Shape) -> Value {
         Shape::EnvNames => {
             list(json!({"type": "string", "pattern": "^[^=]*[^=\\s][^=]*$", "maxLength": 256}))
         }
+        Shape::Argv => argv(),
+        Shape::ChatIds => joined(
+            list(
+                json!({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "\\S", "maxLength": 256}]}),
+            ),
+            json!({"minItems": 1}),
+        ),
         Shape::ContractFields => {
             list(json!({"enum": keys::CONTRACT.keys.iter().map(|key| key.name).collect::<Vec<_>>()}))
         }

@@ -1,8 +1,12 @@
 //! What each event does to the state, and which events cannot come when.
 
 use super::{Current, Phase, Run, State};
+use crate::alert::AlertKind;
 use crate::control::Cut;
-use crate::event::{AttemptRef, Event, Interrupted, Stage, WorkerClass, WorkerExited};
+use crate::event::{
+    AttemptRef, BudgetHalt, Cause, Event, Interrupted, Quarantine, Stage, Tampering, WorkerClass,
+    WorkerExited,
+};
 use crate::goal::Status;
 use crate::record::Record;
 use crate::time::Timestamp;
@@ -64,7 +68,7 @@ impl State {
     fn take_up(&mut self, record: &Record) -> Applied {
         let at = record.at;
         match &record.event {
-            Event::DriverUp(up) => self.driver_up(&up.goal, up.goal_sha256, up.pid),
+            Event::DriverUp(up) => self.driver_up(up, at),
             Event::Imported(imported) => self.imported(imported, at),
             Event::GoalEdited(edited) => {
                 if edited.budget_changed {
@@ -79,23 +83,50 @@ impl State {
                 self.put_back(std::slice::from_ref(&retried.task))?;
                 self.put_back(&retried.with)
             }
-            Event::Tampering(_) => self.up(),
-            Event::BudgetHalt(_) if self.may_halt() => self.end_run(Run::Halted),
-            Event::BudgetHalt(_) => self.not_under_way().and_then(|()| self.end_run(Run::Halted)),
+            Event::Tampering(tampering) => self.up().map(|()| self.tampering(tampering)),
+            Event::BudgetHalt(halt) => self.budget_halt(halt),
             Event::GoalComplete(_) => self.not_under_way().and_then(|()| self.end_run(Run::Complete)),
-            _ => self.up().and_then(|()| self.attempt_event(&record.event, at)),
+            Event::AlertRaised(raised) => self.alert_raised(raised, at),
+            Event::AlertDelivered(delivered) => self.alert_delivered(delivered),
+            Event::AlertResolved(resolved) => self.alert_resolved(resolved),
+            _ => self.up().and_then(|()| self.attempt_event(record, at)),
         }
     }
 
-    fn attempt_event(&mut self, event: &Event, at: Timestamp) -> Applied {
-        match event {
+    fn tampering(&mut self, tampering: &Tampering) {
+        self.repo.tampered = true;
+        let text = format!(
+            "{}: nothing is committed until somebody has looked.",
+            tampering.what
+        );
+        self.tell(AlertKind::Tampering, None, text);
+    }
+
+    fn budget_halt(&mut self, halt: &BudgetHalt) -> Applied {
+        if !self.may_halt() {
+            self.not_under_way()?;
+        }
+        self.end_run(Run::Halted)?;
+        self.tell(
+            AlertKind::BudgetHalt,
+            None,
+            format!("BUDGET HALT: {}", halt.reason),
+        );
+        Ok(())
+    }
+
+    fn attempt_event(&mut self, record: &Record, at: Timestamp) -> Applied {
+        match &record.event {
             Event::Dispatch(attempt, _) => self.dispatch(attempt, at),
             Event::WorkerStarted(attempt, mark) => {
                 self.under_way(attempt)?.mark = Some(mark.clone());
                 Ok(())
             }
             Event::WorkerExited(attempt, exited) => self.worker_exited(attempt, exited),
-            Event::Verified(attempt, _) => self.judged(attempt, Phase::Passed),
+            Event::Verified(attempt, verified) => {
+                let (change, no_change) = (verified.change.clone(), verified.no_change.clone());
+                self.judged(attempt, Phase::Passed { change, no_change })
+            }
             Event::VerifyFailed(attempt, failed) => {
                 let slot = self.under_way(attempt)?.slot;
                 self.judged(
@@ -121,14 +152,18 @@ impl State {
                 Ok(())
             }
             Event::Proposed(attempt, _) => self.proposed(attempt, at),
-            Event::Quarantine(attempt, quarantine) => {
-                let slot = self.give_up(attempt, at)?;
-                self.with_task(slot, |task| {
-                    task.reason = Some(quarantine.reason.clone());
-                    task.cause = Some(quarantine.cause);
-                });
-                Ok(())
+            Event::GateAllowed(attempt, allowed) => self.gate_allowed(attempt, allowed, record),
+            Event::GateDenied(attempt, denied) => {
+                self.gate_refused(attempt, denied.code, &denied.reason, denied.at_mutation)
             }
+            Event::GateEscalated(attempt, escalated) => {
+                self.gate_refused(attempt, escalated.code, &escalated.reason, escalated.at_mutation)
+            }
+            Event::CommitDenied(attempt, denied) => self.commit_denied(attempt, denied),
+            Event::Commit(attempt, commit) => self.committed(attempt, commit, at),
+            Event::CommitEmpty(attempt, _) => self.commit_empty(attempt, at),
+            Event::CommitFailed(attempt, failed) => self.commit_failed(attempt, &failed.reason),
+            Event::Quarantine(attempt, quarantine) => self.quarantine(attempt, quarantine, at),
             Event::Interrupted(attempt, interrupted) => self.interrupted(attempt, interrupted, at),
             other => Err(format!("`{}` is not about an attempt", other.name())),
         }
@@ -154,6 +189,7 @@ impl State {
         });
         self.spent.worker_runs += 1;
         self.not_before = None;
+        self.settle(AlertKind::BudgetHalt, None, "work goes on");
         self.current = Some(Current {
             slot,
             task: attempt.task.clone(),
@@ -221,15 +257,20 @@ impl State {
         }
     }
 
-    fn proposed(&mut self, attempt: &AttemptRef, at: Timestamp) -> Applied {
-        let current = self.under_way(attempt)?;
-        if current.phase != Phase::Passed {
-            return Err("it was not verified".into());
+    fn quarantine(&mut self, attempt: &AttemptRef, quarantine: &Quarantine, at: Timestamp) -> Applied {
+        let slot = self.give_up(attempt, at)?;
+        self.with_task(slot, |task| {
+            task.reason = Some(quarantine.reason.clone());
+            task.cause = Some(quarantine.cause);
+        });
+        if quarantine.cause == Cause::After {
+            return Ok(()); // The task that it waits for was told.
         }
-        let slot = current.slot;
-        self.last_success_at = Some(at);
-        self.end_attempt(Status::Done, at);
-        self.with_task(slot, |task| task.done = Some(at));
+        if attempt.attempt > 0 {
+            self.repo.left_by(&attempt.task);
+        }
+        let text = format!("QUARANTINED {}: {}", attempt.task, quarantine.reason);
+        self.tell(AlertKind::Quarantine, Some(&attempt.task), text);
         Ok(())
     }
 
@@ -276,7 +317,7 @@ impl State {
     }
 
     /// The attempt is over, its task is `status` now.
-    fn end_attempt(&mut self, status: Status, at: Timestamp) {
+    pub(super) fn end_attempt(&mut self, status: Status, at: Timestamp) {
         self.last_attempt_at = Some(at);
         if let Some(current) = self.current.take() {
             self.with_task(current.slot, |task| task.status = status);
@@ -316,7 +357,7 @@ impl State {
         }
     }
 
-    fn under_way(&mut self, attempt: &AttemptRef) -> Result<&mut Current, String> {
+    pub(super) fn under_way(&mut self, attempt: &AttemptRef) -> Result<&mut Current, String> {
         let current = self.under_way_or_left(attempt)?;
         if current.left_behind() {
             return Err("an earlier driver left this attempt behind, and nothing has cleared it up".into());

@@ -5,6 +5,8 @@
 //! decided by `machine-driver-governor` from a [`Goal`] and a state. Each step costs the same however many tasks there are.
 
 mod apply;
+mod gate;
+mod outbox;
 mod outside;
 mod plan;
 mod spent;
@@ -14,6 +16,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use crate::change::Change;
 use crate::control::ProcessMark;
 use crate::event::{AttemptRef, Stage, WorkerClass};
 use crate::goal::{Goal, Status};
@@ -22,6 +25,7 @@ use crate::record::Head;
 use crate::time::Timestamp;
 
 pub use apply::OutOfOrder;
+pub use outbox::{Due, Outbox, Waiting, dedup_key};
 pub use plan::Plan;
 pub use spent::Spent;
 pub use task::TaskState;
@@ -45,6 +49,10 @@ pub struct State {
     last_attempt_at: Option<Timestamp>,
     not_before: Option<Timestamp>,
     driver_pid: Option<u32>,
+    up_at: Timestamp,
+    sinks: Vec<String>,
+    repo: gate::Repo,
+    outbox: Outbox,
 }
 
 /// Whether a driver is at it.
@@ -117,13 +125,59 @@ pub enum Phase {
         /// What there is to say besides: why the worker could not start, or the verifier not judge.
         detail: Option<String>,
     },
-    /// The verifier passed it.
-    Passed,
+    /// The verifier passed it: the gate is to be asked, where a commit is asked for.
+    Passed {
+        /// What it passed.
+        change: Option<Change>,
+        /// Why no commit can hold that.
+        no_change: Option<String>,
+    },
+    /// The gate allowed the commit: it is to be made, or was made when the driver was killed.
+    Allowed(Box<Allowed>),
+    /// The gate did not: the change is to be left for review.
+    Refused {
+        /// What box 0 says, where that is still to be recorded.
+        denied: Option<String>,
+    },
+    /// The commit could not be made.
+    NotCommitted {
+        /// Why.
+        reason: String,
+    },
     /// The verifier failed it.
     Failed {
         /// In a few words.
         reason: String,
     },
+}
+
+impl Phase {
+    /// The change at the gate.
+    #[must_use]
+    pub fn change(&self) -> Option<&Change> {
+        match self {
+            Self::Passed { change, .. } => change.as_ref(),
+            Self::Allowed(allowed) => Some(&allowed.change),
+            _ => None,
+        }
+    }
+}
+
+/// What the gate allowed, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed {
+    /// The change.
+    pub change: Change,
+    /// The contract that allows it.
+    pub contract: Digest,
+    /// The autonomy that it needs.
+    pub needs: u64,
+    /// Tasks given up whose leftovers are in it.
+    pub left_over: Vec<TaskId>,
+    /// When that was recorded.
+    pub at: Timestamp,
+    /// Hash of that record.
+    pub record: Digest,
 }
 
 impl State {
@@ -210,7 +264,10 @@ impl State {
             attempt: current.attempt,
             session: Some(current.session.clone()),
             idempotency_key: task.idempotency_key,
-            autonomy_used: 0,
+            autonomy_used: match &current.phase {
+                Phase::Allowed(allowed) => u8::try_from(allowed.needs).unwrap_or(u8::MAX),
+                _ => 0,
+            },
         })
     }
 
@@ -270,6 +327,18 @@ impl State {
     #[must_use]
     pub const fn driver_pid(&self) -> Option<u32> {
         self.driver_pid
+    }
+
+    /// When the last driver started.
+    #[must_use]
+    pub const fn up_at(&self) -> Timestamp {
+        self.up_at
+    }
+
+    /// What people are to be told, and were told.
+    #[must_use]
+    pub const fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// The task at `index` of the goal in force.

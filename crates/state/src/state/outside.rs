@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use super::apply::Applied;
 use super::{Run, State, TaskState};
-use crate::event::Imported;
+use crate::alert::AlertKind;
+use crate::event::{DriverUp, Imported};
 use crate::goal::Status;
 use crate::id::{Digest, TaskId};
 use crate::time::Timestamp;
 
 impl State {
-    pub(super) fn driver_up(&mut self, goal: &str, digest: Digest, pid: u32) -> Applied {
+    pub(super) fn driver_up(&mut self, up: &DriverUp, at: Timestamp) -> Applied {
+        let (goal, digest, pid) = (up.goal.as_str(), up.goal_sha256, up.pid);
         match &self.goal_name {
             Some(bound) if bound != goal => {
                 return Err(format!("this log belongs to the goal `{bound}`, not `{goal}`"));
@@ -36,6 +38,8 @@ impl State {
         self.run = Run::Up;
         self.last_attempt_at = None;
         self.driver_pid = Some(pid);
+        self.up_at = at;
+        self.gate_up(up);
         Ok(())
     }
 
@@ -92,6 +96,9 @@ impl State {
             let slot = self.slot(id);
             self.with_task(slot, TaskState::put_back);
             self.plan.set(slot, Status::Pending);
+            for kind in [AlertKind::Quarantine, AlertKind::CommitDenied] {
+                self.settle(kind, Some(id), "the task was put back");
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! One task's history in numbers.
 
+use crate::change::ObjectId;
 use crate::event::Cause;
 use crate::goal::Status;
 use crate::time::Timestamp;
@@ -31,6 +32,8 @@ pub struct TaskState {
     pub started: Option<Timestamp>,
     /// When it was done.
     pub done: Option<Timestamp>,
+    /// The commit that holds it.
+    pub commit: Option<ObjectId>,
 }
 
 impl TaskState {

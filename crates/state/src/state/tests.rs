@@ -1,7 +1,7 @@
 use super::*;
 use crate::control::Cut;
 use crate::event::*;
-use crate::goal::{Budget, CommandLine, Mode, Task};
+use crate::goal::{Alerts, Budget, CommandLine, Mode, Task};
 use crate::id::ActorId;
 use crate::record::Record;
 use crate::usage::Usage;
@@ -38,9 +38,11 @@ fn goal(after: &[&[usize]]) -> Goal {
         worker_idle: None,
         verify_timeout: None,
         env_pass: Vec::new(),
+        alerts: Alerts::default(),
         deployment_id: "d".into(),
         tasks: after.iter().enumerate().map(task).collect(),
         digest: digest(1),
+        contract_digest: digest(3),
     }
 }
 
@@ -64,6 +66,9 @@ fn up() -> Event {
         mode_asked: "propose".into(),
         mode: "propose".into(),
         tier: "group".into(),
+        gate: false,
+        repo: None,
+        sinks: Vec::new(),
     })
 }
 
@@ -112,6 +117,8 @@ fn verified(task: &str, number: u32) -> Event {
             verifier_id: ActorId::new("v").unwrap(),
             output,
             wall_ms: 1,
+            change: None,
+            no_change: None,
         },
     )
 }

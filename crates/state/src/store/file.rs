@@ -306,7 +306,7 @@ impl Store for FileStore {
 }
 
 /// One fixed name for each target, so that crashes leave at most one file behind: `.goal.json.machine-driver.tmp`.
-fn temp_of(target: &Path) -> PathBuf {
+pub(super) fn temp_of(target: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(target.file_name().unwrap_or_default());
     name.push(".machine-driver.tmp");

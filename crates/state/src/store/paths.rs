@@ -76,6 +76,34 @@ impl Paths {
         self.folder.join(name)
     }
 
+    /// The files and folders of the run, which belong to no change of the repository even where they lie inside it.
+    #[must_use]
+    pub fn own(&self) -> Vec<PathBuf> {
+        let mut own = vec![
+            self.goal.clone(),
+            super::file::temp_of(&self.goal),
+            self.log.clone(),
+            self.evidence.clone(),
+            self.control.clone(),
+            self.aar.clone(),
+        ];
+        // Where goal.json is a link, the file that it leads to is written.
+        own.extend(
+            std::fs::canonicalize(&self.goal)
+                .ok()
+                .filter(|goal| *goal != self.goal),
+        );
+        own
+    }
+
+    /// What the names of further files of the run begin with: logs that were set aside, edits that were kept.
+    #[must_use]
+    pub fn own_prefixes(&self) -> Vec<PathBuf> {
+        let mut log = self.log.file_stem().unwrap_or_default().to_owned();
+        log.push(".");
+        vec![self.goal_edited(""), self.folder.join(log)]
+    }
+
     /// Where an edit of goal.json is kept: `goal.json.edited-WHEN`.
     #[must_use]
     pub fn goal_edited(&self, when: &str) -> PathBuf {
@@ -144,5 +172,18 @@ mod tests {
             Path::new("/w/driver-log.original.jsonl")
         );
         assert_eq!(paths.goal_edited("t"), Path::new("/w/n.json.edited-t"));
+        let own = paths.own();
+        for file in [
+            "n.json",
+            ".n.json.machine-driver.tmp",
+            "n.driver-log.jsonl",
+            "n.evidence",
+            "n.control",
+            "n.aar",
+        ] {
+            assert!(own.contains(&Path::new("/w").join(file)), "{file}");
+        }
+        let prefixes = ["/w/n.json.edited-", "/w/n.driver-log."];
+        assert_eq!(paths.own_prefixes(), prefixes.map(PathBuf::from));
     }
 }

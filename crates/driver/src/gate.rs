@@ -1,0 +1,172 @@
+//! Verified work on its way into the repository: the change is read before it is judged, and committed once.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use machine_driver_governor::{CommitError, CommitOrder, Committed, Committer, decide};
+use machine_driver_state::change::{Change, ObjectId};
+use machine_driver_state::event::{AttemptRef, Commit, CommitFailed, Event, Stage};
+use machine_driver_state::state::Phase;
+
+use crate::driver::Driver;
+use crate::error::DriverError;
+use crate::notice::Notice;
+use crate::outcome;
+
+/// What a verifier is about to judge, as far as a commit can hold it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Judged {
+    /// The change.
+    pub(crate) change: Option<Change>,
+    /// Why no commit can hold it.
+    pub(crate) no_change: Option<String>,
+}
+
+impl Driver {
+    /// How the repository stands when a run begins; none where nothing can be committed.
+    pub(crate) fn standing(&mut self) -> Option<Change> {
+        let committer = self.committer.clone()?;
+        let control = machine_driver_state::control::Control::new();
+        match catch_unwind(AssertUnwindSafe(|| committer.read_change(&control))) {
+            Ok(Ok(change)) => Some(change),
+            Ok(Err(error)) => {
+                let why = outcome::chain(&error);
+                self.tell(&Notice::NoChange { why: &why });
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Reads what the verifier is about to judge. Cut off where the driver is stopped meanwhile: then there is nothing.
+    /// Where it cannot be read, that is recorded as a verify that could not run.
+    pub(crate) fn read_change(
+        &mut self,
+        attempt: &AttemptRef,
+        tries: u32,
+    ) -> Result<Option<Judged>, DriverError> {
+        let Some(committer) = self.committer.clone().filter(|_| self.held.state.gate()) else {
+            return Ok(Some(Judged::default()));
+        };
+        let read = |control: &machine_driver_state::control::Control<'_>| committer.read_change(control);
+        let (read, cut, _) = self.attended(attempt, Stage::Verify, read)?;
+        if let Some(by) = cut {
+            let now = self.timeline.now();
+            self.record(now, outcome::cut_off(attempt.clone(), Stage::Verify, by))?;
+            return Ok(None);
+        }
+        let why = match read {
+            Some(Ok(change)) => {
+                self.check_head(&change)?;
+                let (change, no_change) = (Some(change), None);
+                return Ok(Some(Judged { change, no_change }));
+            }
+            Some(Err(CommitError::Refused { why })) => {
+                let no_change = Some(outcome::shortened(&why, outcome::DETAIL_CHARS));
+                let change = None;
+                return Ok(Some(Judged { change, no_change }));
+            }
+            Some(Err(error)) => outcome::chain(&error),
+            None => "the committer panicked".into(),
+        };
+        let now = self.timeline.now();
+        let why = format!("the change could not be read: {why}");
+        let event = outcome::unavailable(attempt.clone(), self.verifier.id(), &why, tries);
+        self.record(now, event)?;
+        Ok(None)
+    }
+
+    /// HEAD moves by this run alone.
+    fn check_head(&mut self, change: &Change) -> Result<(), DriverError> {
+        let short = |id: &Option<ObjectId>| id.as_ref().map_or("no commit", ObjectId::short).to_owned();
+        let Some(left) = self.held.state.repo_head() else {
+            return Ok(());
+        };
+        if *left == change.parent || self.held.state.tampered() {
+            return Ok(());
+        }
+        let what = format!(
+            "HEAD of the repository was moved from {} to {} while the driver ran",
+            short(left),
+            short(&change.parent)
+        );
+        self.tampered(what, None)
+    }
+
+    /// Makes the commit that the gate allowed, unless it was made already, and records what came of it.
+    ///
+    /// The gate is asked once more first, on what is on disk now.
+    pub(crate) fn commit(&mut self, attempt: &AttemptRef, index: usize) -> Result<(), DriverError> {
+        let order = match self.held.state.current().map(|current| &current.phase) {
+            Some(Phase::Allowed(allowed)) => CommitOrder::of(self.goal(), index, allowed),
+            _ => None,
+        };
+        let order = order.ok_or(DriverError::Rules("there is no commit to make"))?;
+        let Some(committer) = self.committer.clone() else {
+            return self.not_committed(
+                attempt,
+                "nothing here can commit: the repository was not found".into(),
+            );
+        };
+        match unpanicked(|| committer.made(&order)) {
+            Ok(Some(id)) => self.committed(attempt, &order, Committed { id, note: None }),
+            Ok(None) => self.commit_now(attempt, index, &order, &committer),
+            Err(error) => self.not_committed(attempt, outcome::chain(&error)),
+        }
+    }
+
+    fn commit_now(
+        &mut self,
+        attempt: &AttemptRef,
+        index: usize,
+        order: &CommitOrder,
+        committer: &Arc<dyn Committer>,
+    ) -> Result<(), DriverError> {
+        self.look_around()?;
+        let now = self.timeline.now();
+        let permit = match decide(self.goal(), &self.held.state, index, now) {
+            Ok(permit) => permit,
+            Err(denial) => return self.record(now, denial.event(attempt.clone(), true)),
+        };
+        match unpanicked(|| committer.commit(order, permit)) {
+            Ok(committed) => self.committed(attempt, order, committed),
+            Err(error) => self.not_committed(attempt, outcome::chain(&error)),
+        }
+    }
+
+    fn committed(
+        &mut self,
+        attempt: &AttemptRef,
+        order: &CommitOrder,
+        committed: Committed,
+    ) -> Result<(), DriverError> {
+        let now = self.timeline.now();
+        let commit = Commit {
+            commit: committed.id,
+            tree: order.change.tree.clone(),
+            parent: order.change.parent.clone(),
+        };
+        self.record_next(now, Event::Commit(attempt.clone(), commit))?;
+        if let Some(note) = committed.note {
+            self.tell(&Notice::BesideCommit { note: &note });
+        }
+        Ok(())
+    }
+
+    fn not_committed(&mut self, attempt: &AttemptRef, reason: String) -> Result<(), DriverError> {
+        let now = self.timeline.now();
+        let reason = outcome::shortened(&reason, outcome::DETAIL_CHARS);
+        self.record(now, Event::CommitFailed(attempt.clone(), CommitFailed { reason }))
+    }
+}
+
+/// A committer of somebody else's that panics has failed.
+fn unpanicked<T>(work: impl FnOnce() -> Result<T, CommitError>) -> Result<T, CommitError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let source: Box<dyn std::error::Error + Send + Sync> = "see what it said on standard error".into();
+        Err(CommitError::Failed {
+            what: "the committer panicked".into(),
+            source,
+        })
+    })
+}

@@ -1,0 +1,145 @@
+//! What nobody but the driver may change while it runs: seen before anything is committed.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use machine_driver_state::canonical::sha256;
+use machine_driver_state::event::{Event, OutputDigest, Tampering};
+use machine_driver_state::id::Digest;
+
+use crate::driver::Driver;
+use crate::error::DriverError;
+
+/// The largest piece of evidence that is read again, in bytes; what a job keeps at most.
+const EVIDENCE_MAX: u64 = 64 << 20;
+
+/// What was seen of the files that lie beside the run's own.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    /// Keys and tokens, as they were when the run began.
+    secrets: Vec<(PathBuf, Option<Mark>)>,
+    /// The evidence of the attempt under way, as it was when it was recorded.
+    evidence: Vec<(PathBuf, Digest)>,
+    /// What was told already.
+    told: Vec<String>,
+}
+
+/// Tells one state of a file from another without reading it: the time of the last change cannot be set back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    id: (u64, u64),
+    len: u64,
+    mode: u32,
+    changed: (i64, i64),
+}
+
+impl Mark {
+    fn of(path: &Path) -> Option<Self> {
+        let meta = fs::symlink_metadata(path).ok()?;
+        Some(Self {
+            id: (meta.dev(), meta.ino()),
+            len: meta.len(),
+            mode: meta.mode(),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        })
+    }
+}
+
+impl Watch {
+    pub(crate) fn new(secrets: impl IntoIterator<Item = PathBuf>) -> Self {
+        let marked = |path: PathBuf| {
+            let mark = Mark::of(&path);
+            (path, mark)
+        };
+        Self {
+            secrets: secrets.into_iter().map(marked).collect(),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn forget_evidence(&mut self) {
+        self.evidence.clear();
+    }
+
+    /// From now on this output is evidence. What a worker of one's own did not write there cannot be watched.
+    pub(crate) fn take_evidence(&mut self, file: PathBuf, output: &OutputDigest) {
+        if digest_of(&file).is_ok_and(|digest| digest == output.sha256) {
+            self.evidence.push((file, output.sha256));
+        }
+    }
+
+    /// What is not as it was, each told once.
+    fn changed(&mut self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (path, mark) in &mut self.secrets {
+            let now = Mark::of(path);
+            if now != *mark {
+                found.push(format!("the key file {} was changed", path.display()));
+                *mark = now;
+            }
+        }
+        for (path, digest) in &self.evidence {
+            if !digest_of(path).is_ok_and(|found| found == *digest) {
+                found.push(format!("the evidence {} was changed", path.display()));
+            }
+        }
+        found.retain(|what| !self.told.contains(what));
+        self.told.extend(found.iter().cloned());
+        found
+    }
+}
+
+/// The digest of a regular file that is no link.
+fn digest_of(path: &Path) -> io::Result<Digest> {
+    use std::io::Read as _;
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = fs::File::from(rustix::fs::open(path, flags, rustix::fs::Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(EVIDENCE_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(sha256(&bytes))
+}
+
+impl Driver {
+    /// Looks at everything that nobody but the driver may change, and records what was.
+    pub(crate) fn look_around(&mut self) -> Result<(), DriverError> {
+        self.look_at_goal()?;
+        let mut found = self.watch.changed();
+        found.extend(self.kept_goal_is_changed());
+        for what in found {
+            self.tampered(what, None)?;
+        }
+        Ok(())
+    }
+
+    /// The goal that a replay needs is put back where it was changed.
+    fn kept_goal_is_changed(&mut self) -> Option<String> {
+        let digest = self.goal().digest;
+        let kept = self.held.store.paths().snapshot(&digest);
+        if digest_of(&kept).is_ok_and(|found| found == digest) {
+            return None;
+        }
+        let restored = match self.held.keep_goal() {
+            Ok(()) => "and was restored".to_owned(),
+            Err(error) => format!("and could not be restored: {}", crate::outcome::chain(&error)),
+        };
+        Some(format!(
+            "the kept goal {} was changed, {restored}",
+            kept.display()
+        ))
+    }
+
+    pub(crate) fn tampered(&mut self, what: String, kept_as: Option<String>) -> Result<(), DriverError> {
+        let now = self.timeline.now();
+        // Not by `record`, which may look at goal.json again.
+        let record = self
+            .held
+            .append(now, Event::Tampering(Tampering { what, kept_as }))?;
+        self.tell_of(&record);
+        Ok(())
+    }
+}
