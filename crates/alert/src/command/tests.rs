@@ -1,0 +1,103 @@
+use super::*;
+use std::fs;
+use std::path::Path;
+
+use machine_driver_state::alert::{AlertId, AlertKind};
+use machine_driver_state::time::Timestamp;
+
+fn alert(text: &str) -> Alert {
+    Alert {
+        id: AlertId::new("0123456789abcdef0123456789abcdef").unwrap(),
+        kind: AlertKind::BudgetHalt,
+        goal: "shop".to_owned(),
+        task: None,
+        text: text.to_owned(),
+        at: Timestamp::from_millis(0),
+    }
+}
+
+fn shell(script: &str, arguments: &[&str]) -> CommandAlerter {
+    let mut argv = vec![
+        "/bin/sh".to_owned(),
+        "-c".to_owned(),
+        script.to_owned(),
+        "sh".to_owned(),
+    ];
+    argv.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+    CommandAlerter::new(&argv).unwrap()
+}
+
+/// Nobody of a group is left, or soon so: a killed process is gone a moment after the signal.
+fn assert_gone(pid_file: &Path) {
+    let pid: u32 = fs::read_to_string(pid_file).unwrap().trim().parse().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat
+            .rsplit_once(") ")
+            .map(|(_, rest)| rest.to_owned())
+            .unwrap_or_default();
+        if state.is_empty() || state.starts_with(['Z', 'X']) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{pid} is still there: {stat}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_hanging_command_is_killed_with_all_its_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid_file = folder.path().join("pid");
+    // It ignores TERM, holds a background child, and never reads its input.
+    let script = "trap '' TERM; sleep 600 & echo $! >\"$1\"; wait";
+    let mut sink = shell(script, &[pid_file.to_str().unwrap()]);
+    sink.wall_max = Duration::from_secs(1);
+    let begun = Instant::now();
+    let error = sink.send(&alert(&"x".repeat(100_000))).unwrap_err();
+    assert!(matches!(error, AlertError::Temporary { .. }), "{error:?}");
+    assert_eq!(error.to_string(), "the alert command was killed after 1 s");
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "ended well before the 600 s"
+    );
+    if cfg!(target_os = "linux") {
+        assert_gone(&pid_file);
+    }
+}
+
+#[test]
+fn what_a_command_leaves_behind_is_killed_and_holds_nothing_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid_file = folder.path().join("pid");
+    let script = "sleep 600 & echo $! >\"$1\"; exit 0";
+    let begun = Instant::now();
+    shell(script, &[pid_file.to_str().unwrap()])
+        .send(&alert("x"))
+        .unwrap();
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "ended well before the 600 s"
+    );
+    if cfg!(target_os = "linux") {
+        assert_gone(&pid_file);
+    }
+}
+
+#[test]
+fn a_slow_reader_gets_all_of_a_long_input() {
+    // Longer than a pipe holds, to a child that takes its time before it reads.
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy");
+    let child = Command::new("/bin/sh")
+        .args(["-c", "sleep 0.2; cat >\"$1\"", "sh"])
+        .arg(&copy)
+        .stdin(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let input = vec![b'x'; 1_000_000];
+    let status = attend(child, &input, WALL_MAX).unwrap();
+    assert!(status.unwrap().success());
+    assert_eq!(fs::read(&copy).unwrap(), input);
+}
