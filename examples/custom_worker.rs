@@ -24,7 +24,7 @@ impl Worker for Scribe {
     fn run(&self, order: &WorkOrder, _: &Control) -> Result<WorkReport, WorkError> {
         let started = Instant::now();
         let written = fs::write(order.repo.join(order.task.as_str()), &order.text);
-        written.map_err(|error| WorkError::Run { source: error.into() })?;
+        written.map_err(WorkError::other)?;
         Ok(WorkReport::ok(started.elapsed()))
     }
 }

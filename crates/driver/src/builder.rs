@@ -9,6 +9,7 @@ use machine_driver_alert::Alerter;
 use machine_driver_governor::Committer;
 use machine_driver_state::goal::Mode;
 use machine_driver_state::goal::file::GoalFile;
+use machine_driver_state::store::Store;
 use machine_driver_verify::Verifier;
 use machine_driver_worker::Worker;
 
@@ -33,6 +34,7 @@ pub struct Builder {
     verifier: Option<Arc<dyn Verifier>>,
     committer: Option<Arc<dyn Committer>>,
     alerters: Vec<Arc<dyn Alerter>>,
+    store: Option<Box<dyn Store>>,
     clock: Arc<dyn Clock>,
     stop: Stop,
     until: Until,
@@ -48,6 +50,7 @@ impl Builder {
             verifier: None,
             committer: None,
             alerters: Vec::new(),
+            store: None,
             clock: Arc::new(SystemClock::new()),
             stop: Stop::new(),
             until: Until::Finished,
@@ -82,6 +85,14 @@ impl Builder {
     #[must_use]
     pub fn alerter(mut self, alerter: impl Alerter + 'static) -> Self {
         self.alerters.push(Arc::new(alerter));
+        self
+    }
+
+    /// Where the run is kept, in place of the files beside goal.json. goal.json itself is read once and never written;
+    /// evidence still lies beside it. The store sees to it that no second driver uses it.
+    #[must_use]
+    pub fn store(mut self, store: impl Store + 'static) -> Self {
+        self.store = Some(Box::new(store));
         self
     }
 
@@ -142,7 +153,7 @@ impl Builder {
             }
             Ok(())
         };
-        let held = Held::take(&self.goal, &check)?;
+        let held = Held::take(&self.goal, self.store, &check)?;
         let committer = committer
             .into_inner()
             .filter(|_| held.goal().mode == Mode::Commit);

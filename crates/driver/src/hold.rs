@@ -10,12 +10,13 @@ use machine_driver_state::id::TaskId;
 use machine_driver_state::record::{Head, Record};
 use machine_driver_state::state::{Run, State, TaskState};
 use machine_driver_state::store::{
-    Access, BoxError, Expected, FileStore, Kept, KeptAs, Opened, Paths, RealDisk, Store, StoreError,
-    TreeLock, lock_tree, read_log,
+    BoxError, Expected, Kept, KeptAs, Opened, Paths, RealDisk, Store, StoreError, TreeLock, lock_tree,
+    read_log,
 };
 use machine_driver_state::time::Timestamp;
 
 use crate::error::DriverError;
+use crate::keep::Keep;
 use crate::notice::Notice;
 use crate::opening::{self, Added, Then};
 use crate::progress::progress;
@@ -24,7 +25,7 @@ use crate::read::{kept_goal, parse, read_goal};
 /// A goal and its log, locked and understood.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub(crate) store: FileStore,
+    pub(crate) store: Keep,
     pub(crate) file: GoalFile,
     pub(crate) state: State,
     /// Bytes of a torn last line that were cut off the log.
@@ -47,21 +48,25 @@ impl Held {
     /// Reads, checks, locks and folds. `check` is asked about the goal before anything is touched.
     pub(crate) fn take(
         path: &Path,
+        own: Option<Box<dyn Store>>,
         check: &dyn Fn(&GoalFile) -> Result<(), DriverError>,
     ) -> Result<Self, DriverError> {
         let paths = Paths::of(path);
         let mut file = read_goal(path)?;
         check(&file)?;
         let had_log = paths.log.exists();
-        let mut store = FileStore::open(&paths, Access::Create)?;
+        let is_own = own.is_some();
+        let mut store = match own {
+            Some(store) => Keep::own(store, paths.clone()),
+            None => Keep::open(&paths)?,
+        };
         let tree = lock_tree(&file.goal().repo, &paths.goal).inspect_err(|_| {
             // Nothing is left behind of a run that was refused.
-            if !had_log && fs::metadata(&paths.log).is_ok_and(|meta| meta.len() == 0) {
+            if !is_own && !had_log && fs::metadata(&paths.log).is_ok_and(|meta| meta.len() == 0) {
                 drop(fs::remove_file(&paths.log));
             }
         })?;
-        let text = store.goal_text()?;
-        if text != file.source() {
+        if let Some(text) = store.goal_text()?.filter(|text| text != file.source()) {
             file = parse(text.as_bytes(), path)?;
             check(&file)?;
         }
@@ -69,7 +74,7 @@ impl Held {
     }
 
     /// Folds the log of a goal that is locked and was found good.
-    fn fold(mut store: FileStore, file: GoalFile, tree: TreeLock) -> Result<Self, DriverError> {
+    fn fold(mut store: Keep, file: GoalFile, tree: TreeLock) -> Result<Self, DriverError> {
         let mut folded = Folded::default();
         let (opened, kept) = load(&mut store, &file, &mut folded)?;
         let mut held = Self {
@@ -169,14 +174,10 @@ impl Held {
     /// Takes the lock for a new chain, whatever the old one looks like.
     pub(crate) fn take_for_restart(path: &Path) -> Result<Self, DriverError> {
         let file = read_goal(path)?;
-        let mut store = FileStore::open(&Paths::of(path), Access::Create)?;
+        let mut store = Keep::open(&Paths::of(path))?;
         let tree = lock_tree(&file.goal().repo, &store.paths().goal)?;
-        let text = store.goal_text()?;
-        let file = if text == file.source() {
-            file
-        } else {
-            parse(text.as_bytes(), path)?
-        };
+        let newer = store.goal_text()?.filter(|text| text != file.source());
+        let file = newer.map_or(Ok(file), |text| parse(text.as_bytes(), path))?;
         Ok(Self {
             store,
             file,
@@ -194,7 +195,7 @@ impl Held {
             .map_err(StoreError::from)?;
         // The state says whether it can happen before the disk says that it did: a record that does not fit would stay.
         self.state.apply(&record)?;
-        self.store.append_record(&record)?;
+        self.store.append(&record)?;
         Ok(record)
     }
 
@@ -284,7 +285,7 @@ impl Held {
 
 /// Folds the log; one that the original driver wrote is set aside, and the chain begins behind it.
 fn load(
-    store: &mut FileStore,
+    store: &mut Keep,
     file: &GoalFile,
     folded: &mut Folded,
 ) -> Result<(Opened, Option<Kept>), DriverError> {

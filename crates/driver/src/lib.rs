@@ -4,24 +4,104 @@
 //! verifier said, and gives up on what never passes. It spends no judgment of its own: the rules are in
 //! `machine-driver-governor`, and this crate carries them out. Killed at any instant it goes on where it was.
 //!
+//! # Driving tasks from a program of your own
+//!
+//! Without anything but a goal.json a driver does what the command line's `run` does: the commands in it work and judge,
+//! git commits what the gate allows, and alerts go where goal.json and the environment say.
+//!
 //! ```no_run
-//! use machine_driver::{Driver, Until};
+//! use machine_driver::{Driver, Exit, Notice};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     machine_driver::init(); // first of all: this process may be the guardian of another
-//!     let driver = Driver::builder("goal.json").guarded().until(Until::Finished).build()?;
+//!     let driver = Driver::builder("goal.json")
+//!         .guarded() // whatever a worker starts ends with it, also when this program is killed
+//!         .on_notice(|notice| {
+//!             if let Notice::Recorded { record, .. } = notice {
+//!                 println!("{} {}", record.event.name(), record.event.scope());
+//!             }
+//!         })
+//!         .build()?;
 //!     let summary = driver.run()?;
-//!     println!("{} of {} tasks done", summary.done, summary.tasks);
+//!     println!("{} of {} tasks done, {} blocked", summary.done, summary.tasks, summary.blocked);
+//!     assert_eq!(summary.exit, Exit::Done);
 //!     Ok(())
 //! }
 //! ```
 //!
+//! Each part can be replaced by one of your own, a type that implements one trait:
+//!
+//! | port | trait | in its place |
+//! |---|---|---|
+//! | who does a task | [`worker::Worker`] | [`Builder::worker`] |
+//! | who judges it | [`verify::Verifier`] | [`Builder::verifier`] |
+//! | who commits it | [`governor::Committer`] | [`Builder::committer`] |
+//! | who tells a person | [`alert::Alerter`] | [`Builder::alerter`] |
+//! | where the run is kept | [`state::store::Store`] | [`Builder::store`] |
+//! | where time comes from | [`Clock`] | [`Builder::clock`] |
+//!
+//! ```
+//! use machine_driver::state::control::Control;
+//! use machine_driver::state::id::ActorId;
+//! use machine_driver::worker::{WorkError, WorkOrder, WorkReport, Worker};
+//! use machine_driver::{Driver, Stop};
+//!
+//! /// Does a task without any process: writes its text into a file of its name.
+//! #[derive(Debug)]
+//! struct Scribe(ActorId);
+//!
+//! impl Worker for Scribe {
+//!     fn id(&self) -> &ActorId {
+//!         &self.0
+//!     }
+//!
+//!     fn run(&self, order: &WorkOrder, _: &Control<'_>) -> Result<WorkReport, WorkError> {
+//!         let started = std::time::Instant::now();
+// An error is a worker that could not be run. What it did, the verifier says.
+//!         std::fs::write(order.repo.join(order.task.as_str()), &order.text).map_err(WorkError::other)?;
+//!         Ok(WorkReport::ok(started.elapsed()))
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let goal = folder.path().join("goal.json");
+//! std::fs::write(&goal, r#"{
+//!     "repo": ".", "worker_cmd": "not used", "verify_cmd": "grep -q fox \"$MACHINE_TASK_ID\"", "tick_seconds": 0,
+//!     "tasks": [{ "id": "a", "goal": "the quick brown fox" }]
+//! }"#)?;
+//! let stop = Stop::new(); // `stop.ask(..)` from another thread ends the run, resumable
+//! let driver = Driver::builder(&goal).worker(Scribe(ActorId::new("scribe")?)).stop(&stop).build()?;
+//! assert_eq!(driver.run()?.done, 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What comes back
+//!
+//! [`Driver::run`] returns a [`Summary`]: how it ended in the terms of an exit code ([`Exit`]), and counts. Everything on
+//! the way comes as a [`Notice`], each record of the log among them, when it is on disk. A [`DriverError`] is a failure of
+//! the driver itself; it names the path, and [`DriverError::next_step`] says what to do. Whatever happened, the next run
+//! goes on from what is on disk: [`look`](look::look) shows it without a lock.
+//!
+//! # Features
+//!
+//! All are on by default; without them the crate compiles neither duct nor ureq nor anything that calls git.
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `command` | workers, verifiers and alerts that run commands, the guardian, `init`, `preflight` |
+//! | `git` | commits in the goal's repository |
+//! | `telegram`, `webhook` | alerts through the network |
+//!
+//! # Where the rest is
+//!
 //! | part | where |
 //! |---|---|
-//! | what comes next | [`machine_driver_governor::next_action`] |
-//! | what is on disk | [`machine_driver_state`] |
+//! | what comes next, and whether it may | [`governor`] |
+//! | what is on disk | [`state`] |
 //! | the loop | [`Driver::run`] |
-//! | looking without touching | [`look`] |
+//! | looking without touching | [`mod@look`] |
 //! | what an operator does between runs | [`operator`] |
 //! | whether a log holds | [`proof`] |
 
@@ -35,6 +115,7 @@ mod error;
 mod exit;
 mod gate;
 mod hold;
+mod keep;
 pub mod look;
 mod mail;
 mod notice;

@@ -6,7 +6,7 @@ use machine_driver_state::event::{Event, Retried, TaskAdded};
 use machine_driver_state::goal::Status;
 use machine_driver_state::goal::file::GoalFile;
 use machine_driver_state::id::TaskId;
-use machine_driver_state::store::{Kept, Store};
+use machine_driver_state::store::Kept;
 use serde_json::Value;
 
 use crate::clock::{Clock, Timeline};
@@ -99,7 +99,7 @@ pub fn restart_log(goal: &Path, clock: impl Clock + 'static) -> Result<Kept, Dri
 }
 
 fn take(goal: &Path, clock: impl Clock + 'static) -> Result<(Held, Timeline), DriverError> {
-    let held = Held::take(goal, &|_| Ok(()))?;
+    let held = Held::take(goal, None, &|_| Ok(()))?;
     let mut timeline = Timeline::new(std::sync::Arc::new(clock));
     timeline.go_on_from(held.state.last_at());
     Ok((held, timeline))

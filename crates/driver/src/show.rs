@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use machine_driver_state::event::Event;
-use machine_driver_state::store::Store as _;
 
 use crate::driver::Driver;
 use crate::error::DriverError;

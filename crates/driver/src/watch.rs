@@ -119,7 +119,7 @@ impl Driver {
     /// The goal that a replay needs is put back where it was changed.
     fn kept_goal_is_changed(&mut self) -> Option<String> {
         let digest = self.goal().digest;
-        let kept = self.held.store.paths().snapshot(&digest);
+        let kept = self.held.store.snapshot_file(&digest)?;
         if digest_of(&kept).is_ok_and(|found| found == digest) {
             return None;
         }

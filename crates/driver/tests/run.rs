@@ -222,7 +222,8 @@ fn the_wall_budget_stops_a_worker_that_runs() {
     }));
     let (summary, names) = place.run();
     assert_eq!(summary.exit, Exit::BudgetHalt);
-    assert!(names.ends_with(&["interrupted", "budget_halt"]), "{names:?}");
+    let end = ["interrupted", "budget_halt", "alert_raised", "alert_delivered"];
+    assert!(names.ends_with(&end), "{names:?}");
     let (again, _) = place.run();
     assert_eq!((again.exit, again.worker_runs), (Exit::BudgetHalt, 1));
     place.holds();
@@ -236,7 +237,8 @@ fn the_wall_budget_stops_a_verify_that_runs() {
     }));
     let (summary, names) = place.run();
     assert_eq!(summary.exit, Exit::BudgetHalt);
-    assert!(names.ends_with(&["interrupted", "budget_halt"]), "{names:?}");
+    let end = ["interrupted", "budget_halt", "alert_raised", "alert_delivered"];
+    assert!(names.ends_with(&end), "{names:?}");
     place.write(&json!({ "worker_cmd": "exit 9", "verify_cmd": "true", "tasks": [task("t1", "x")] }));
     let (again, names) = place.run();
     assert_eq!((again.exit, again.worker_runs), (Exit::Done, 1), "{names:?}");

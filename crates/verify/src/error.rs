@@ -43,3 +43,12 @@ pub enum VerifyError {
         source: Box<dyn Error + Send + Sync>,
     },
 }
+
+impl VerifyError {
+    /// There is no verdict, for a reason of the verifier's own. A verifier that could not judge finds
+    /// [`Finding::Unavailable`](crate::Finding::Unavailable) instead.
+    pub fn other(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let source = source.into();
+        Self::Run { source }
+    }
+}

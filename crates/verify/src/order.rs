@@ -85,6 +85,39 @@ pub struct Verdict {
 impl Verdict {
     /// Bytes in [`Verdict::tail`] at most: 64 KiB.
     pub const TAIL_MAX: usize = 64 << 10;
+
+    /// It is done, said a verifier that runs no process.
+    #[must_use]
+    pub fn passed(elapsed: Duration) -> Self {
+        Self::of(Finding::Passed, b"", elapsed)
+    }
+
+    /// It is not: `reason` in a few words, and in `output` what the next worker should read.
+    #[must_use]
+    pub fn failed(reason: impl Into<String>, output: &[u8], elapsed: Duration) -> Self {
+        let reason = reason.into();
+        Self::of(Finding::Failed { reason }, output, elapsed)
+    }
+
+    /// Nobody knows: asked again after 1 s and 2 s, then the task waits for a person.
+    #[must_use]
+    pub fn unavailable(reason: impl Into<String>, elapsed: Duration) -> Self {
+        let reason = reason.into();
+        Self::of(Finding::Unavailable { reason }, b"", elapsed)
+    }
+
+    fn of(finding: Finding, output: &[u8], elapsed: Duration) -> Self {
+        let tail = output.len().saturating_sub(Self::TAIL_MAX);
+        Self {
+            finding,
+            exit: None,
+            signal: None,
+            timed_out: false,
+            output: OutputDigest::of(output),
+            tail: output.get(tail..).unwrap_or_default().to_vec(),
+            elapsed,
+        }
+    }
 }
 
 /// The three things that a verifier can find.

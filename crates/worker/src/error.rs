@@ -49,3 +49,12 @@ pub enum WorkError {
         source: Box<dyn Error + Send + Sync>,
     },
 }
+
+impl WorkError {
+    /// The work could not be begun or watched, for a reason of the worker's own. What was done, the verifier judges; an
+    /// attempt that went wrong is a report, not an error.
+    pub fn other(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let source = source.into();
+        Self::Run { source }
+    }
+}
