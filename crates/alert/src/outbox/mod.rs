@@ -119,7 +119,8 @@ impl Outbox {
         }
     }
 
-    /// Waits until everything is sent and reported, at most for so long; gives the number of deliveries still owed.
+    /// Waits until everything is sent and reported, at most for so long; gives the number of deliveries still owed. Not to
+    /// be called by whoever is told of an event: the thread would wait for itself.
     #[must_use]
     pub fn drain(&self, limit: Duration) -> usize {
         let deadline = Instant::now().checked_add(limit);
