@@ -1,16 +1,20 @@
 //! The machine's rules as tables, and its promises over any sequence of outcomes and crashes.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[expect(dead_code, reason = "each test file uses its part")]
 mod common;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use common::{World, goal, id};
+use common::{Ground, World, goal, id};
 use machine_driver_governor::{Action, INTERRUPTIONS_MAX, budget};
+use machine_driver_state::alert::AlertId;
 use machine_driver_state::control::Cut;
-use machine_driver_state::event::{Cause, Event, Stage, WorkerClass};
-use machine_driver_state::goal::{Goal, Mode, Status};
+use machine_driver_state::event::{
+    AttemptRef, Cause, Event, GateDenied, GateEscalated, Stage, Tampering, WorkerClass,
+};
+use machine_driver_state::goal::{Contract, Goal, Mode, Status};
 use machine_driver_state::state::Run;
 use machine_driver_state::usage::Usage;
 use proptest::prelude::*;
@@ -438,6 +442,105 @@ fn goals() -> impl Strategy<Value = Goal> {
         })
 }
 
+/// A goal at the gate, and the ground that it runs on: contracts that allow everything, something or nothing.
+fn worlds() -> impl Strategy<Value = (Goal, Ground)> {
+    let contract = (
+        0..6u8,
+        prop::option::of(1..6u64),
+        any::<bool>(),
+        prop::option::of(0..90i64),
+        any::<bool>(),
+    );
+    let tasks = prop::collection::vec(any::<bool>(), 7);
+    (goals(), contract, tasks, 0..4u8, 0..3usize).prop_map(|(mut goal, terms, reversible, kind, sinks)| {
+        let mut ground = Ground {
+            sinks: ["command", "webhook"]
+                .iter()
+                .take(sinks)
+                .map(ToString::to_string)
+                .collect(),
+            ..Ground::default()
+        };
+        if kind == 0 {
+            return (goal, ground);
+        }
+        let (ceiling, floor, is_ratified, expires, revoked) = terms;
+        let begun = World::new(goal.clone()).now;
+        goal.mode = Mode::Commit;
+        goal.contract = (kind > 1).then(|| Contract {
+            autonomy_ceiling: Some(if kind == 3 { 5 } else { ceiling }),
+            irreversible_min_trust: floor,
+            proposed_by: Some("ann".into()),
+            ratified_by: (is_ratified || kind == 3).then(|| "bob".into()),
+            expires: expires.map(|seconds| begun.after(Duration::from_secs(seconds.unsigned_abs()))),
+            revoked: revoked && kind != 3,
+        });
+        for (task, reversible) in goal.tasks.iter_mut().zip(reversible) {
+            task.reversible = reversible;
+        }
+        ground = Ground {
+            sinks: ground.sinks,
+            ..Ground::gate(&[])
+        };
+        (goal, ground)
+    })
+}
+
+/// No commit without leave, one end for each leave, and no alert twice.
+fn check_gate(world: &World) {
+    let mut allowed: Option<&AttemptRef> = None;
+    let mut shut = false;
+    let mut open: BTreeMap<&AlertId, &str> = BTreeMap::new();
+    let mut ids: Vec<&AlertId> = Vec::new();
+    for event in &world.events {
+        match event {
+            Event::GateAllowed(attempt, _) => {
+                assert!(allowed.is_none() && !shut, "{attempt:?}");
+                allowed = Some(attempt);
+            }
+            Event::Commit(attempt, _) | Event::CommitFailed(attempt, _) => {
+                assert_eq!(
+                    allowed.take(),
+                    Some(attempt),
+                    "what is committed was allowed for this attempt"
+                );
+            }
+            Event::GateDenied(attempt, GateDenied { at_mutation, .. })
+            | Event::GateEscalated(attempt, GateEscalated { at_mutation, .. }) => {
+                let before = allowed.take();
+                assert_eq!(before, at_mutation.then_some(attempt));
+            }
+            Event::Proposed(..) | Event::Quarantine(..) | Event::CommitEmpty(..) | Event::Dispatch(..) => {
+                assert!(allowed.is_none(), "nothing goes on before the leave was used");
+            }
+            Event::Tampering(_) => shut = true,
+            // Which start clears it is for the tests of tampering.
+            Event::DriverUp(_) => shut = false,
+            Event::AlertRaised(raised) => {
+                assert!(!ids.contains(&&raised.id), "an id twice");
+                ids.push(&raised.id);
+                assert!(
+                    !open.values().any(|key| *key == raised.dedup_key),
+                    "{} twice",
+                    raised.dedup_key
+                );
+                open.insert(&raised.id, &raised.dedup_key);
+            }
+            Event::AlertResolved(resolved) => {
+                assert!(open.remove(&resolved.id).is_some(), "{resolved:?}");
+            }
+            _ => {}
+        }
+    }
+    assert!(allowed.is_none(), "a run ended between leave and commit");
+    let is_told = world.state.sinks().is_empty() || world.state.outbox().due().is_none();
+    assert!(is_told, "{:?}", world.state.outbox());
+    let places = |name: &str| world.events.iter().filter(|event| event.name() == name).count();
+    if world.state.sinks().is_empty() {
+        assert_eq!(places("alert_raised"), 0);
+    }
+}
+
 /// What the history must show, whatever happened: the end alone would hide it.
 fn check_history(world: &World) {
     let mut attempts: BTreeMap<_, u32> = BTreeMap::new();
@@ -474,7 +577,9 @@ fn check_history(world: &World) {
                 *number += 1;
                 assert!(*number <= world.goal.max_attempts, "too many attempts");
             }
-            Event::Proposed(attempt, _) => done.push(attempt.task.clone()),
+            Event::Proposed(attempt, _) | Event::Commit(attempt, _) | Event::CommitEmpty(attempt, _) => {
+                done.push(attempt.task.clone());
+            }
             _ => {}
         }
     }
@@ -483,9 +588,13 @@ fn check_history(world: &World) {
         .iter()
         .filter(|event| event.name() == "verified")
         .count();
+    let failed = world
+        .events
+        .iter()
+        .filter(|event| event.name() == "commit_failed");
     assert_eq!(
         verified,
-        done.len(),
+        done.len() + failed.count(),
         "what was verified is done once, and nothing else is"
     );
     assert!(
@@ -500,23 +609,39 @@ proptest! {
 
     #[test]
     fn nothing_is_lost_doubled_or_overrun(
-        goal in goals(),
-        choices in prop::collection::vec((any::<u8>(), 0..12u8), 0..120),
+        (goal, ground) in worlds(),
+        choices in prop::collection::vec((any::<u8>(), 0..24u8), 0..160),
     ) {
-        let mut world = World::new(goal);
+        let mut world = World::on(goal, ground);
         for (choice, fate) in choices {
-            if fate == 0 {
-                world.pass_time(Duration::from_secs(u64::from(choice)));
-                world.up();
-            } else if !world.step(choice) {
-                break;
+            match fate {
+                0 | 1 => {
+                    world.pass_time(Duration::from_secs(u64::from(choice)));
+                    world.up();
+                }
+                2 => world.deliver(),
+                3 if choice > 200 && world.state.run() == Run::Up => {
+                    let (what, kept_as) = ("goal.json was edited".into(), None);
+                    world.say(Event::Tampering(Tampering { what, kept_as }));
+                }
+                4 => world.ground.dirty = 0,
+                5 => {
+                    world.ground.objects += 1;
+                    world.ground.head = Some(common::object(world.ground.objects));
+                }
+                _ if !world.step(choice) => break,
+                _ => {}
             }
         }
-        if world.state.run() == Run::Up {
-            world.finish(&[]);
-        }
+        world.finish(&[]);
         check_history(&world);
+        check_gate(&world);
         world.replay(&world.lines).unwrap();
+        let end = world.events.iter().rposition(|event| event.name() == "goal_complete");
+        let rest = end.map_or(&[][..], |end| &world.events[end + 1..]);
+        let mut rest = rest.iter().take_while(|event| event.name() != "driver_up");
+        let is_last = rest.all(|event| event.name() == "alert_delivered");
+        prop_assert!(is_last, "something came after the end");
         match world.state.run() {
             Run::Complete => {
                 for index in 0..world.goal.tasks.len() {
@@ -525,7 +650,8 @@ proptest! {
                 }
             }
             Run::Halted => {
-                prop_assert_eq!(world.events.last().unwrap().name(), "budget_halt");
+                let of_the_loop = |event: &&Event| !event.name().starts_with("alert_");
+                prop_assert_eq!(world.events.iter().rfind(of_the_loop).unwrap().name(), "budget_halt");
                 prop_assert!(budget::breach(&world.goal.budget, &world.state, world.now).is_some());
             }
             other => prop_assert!(false, "the run ended {:?}", other),

@@ -133,6 +133,8 @@ fn event(number: usize) -> Result<Event, Box<dyn Error>> {
                     verifier_id,
                     output,
                     wall_ms: 321,
+                    change: None,
+                    no_change: None,
                 },
             )
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use machine_driver_state::canonical::sha256;
 use machine_driver_state::goal::file::{Checkpoint, GoalFile, Place, Progress, TaskProgress};
-use machine_driver_state::goal::{CommandLine, Mode, Status, schema};
+use machine_driver_state::goal::{Alerts, CommandLine, Mode, Status, Telegram, Webhook, schema};
 use machine_driver_state::id::Digest;
 use machine_driver_state::time::Timestamp;
 use proptest::prelude::*;
@@ -83,6 +83,198 @@ fn every_key_is_read() {
         (c.after.as_slice(), &c.verify_cmd, c.worker_timeout),
         ([1, 0].as_slice(), &None, Some(None))
     );
+}
+
+/// A goal whose `alerts` are these.
+fn with_alerts(value: &str) -> GoalFile {
+    parse(&format!(
+        r#"{{"repo": "r", "worker_cmd": "w", "alerts": {value}, "tasks": [{{"id": "a", "goal": "x"}}]}}"#
+    ))
+}
+
+#[test]
+fn every_key_of_alerts_is_read() {
+    let file = with_alerts(
+        r#"{"telegram": {"chat_ids": [-1001234567890, 7, "@ops", "12"], "token_file": "~/bot token", "_note": 1},
+            "webhook": {"url": "https://example.org/h?x=1", "secret_file": "keys/../secret"},
+            "command": ["notify", "", "a b"], "x-more": []}"#,
+    );
+    let telegram = Telegram {
+        chat_ids: ["-1001234567890", "7", "@ops", "12"].map(str::to_owned).to_vec(),
+        token_file: Some("/home/me/bot token".into()),
+    };
+    let webhook = Webhook {
+        url: "https://example.org/h?x=1".into(),
+        secret_file: Some("/goals/keys/../secret".into()),
+    };
+    let alerts = Alerts {
+        telegram: Some(telegram),
+        webhook: Some(webhook),
+        command: Some(["notify", "", "a b"].map(str::to_owned).to_vec()),
+    };
+    assert_eq!(file.goal().alerts, alerts);
+    let absolute = with_alerts(r#"{"webhook": {"url": "http://h", "secret_file": "/etc/s"}}"#);
+    let webhook = absolute.goal().alerts.webhook.clone().unwrap();
+    assert_eq!(webhook.secret_file.as_deref(), Some(Path::new("/etc/s")));
+    let most = with_alerts(r#"{"telegram": {"chat_ids": [9007199254740991, -9007199254740991, 1e3]}}"#);
+    let telegram = most.goal().alerts.telegram.clone().unwrap();
+    assert_eq!(
+        telegram.chat_ids,
+        ["9007199254740991", "-9007199254740991", "1000"]
+    );
+}
+
+#[test]
+fn alerts_that_say_nothing_are_none() {
+    for nothing in [
+        "null",
+        "{}",
+        r#"{"telegram": null, "webhook": null, "command": null}"#,
+    ] {
+        assert_eq!(with_alerts(nothing).goal().alerts, Alerts::default(), "{nothing}");
+    }
+    for empty in ["{}", r#"{"chat_ids": null, "token_file": null}"#] {
+        let alerts = with_alerts(&format!(r#"{{"telegram": {empty}}}"#))
+            .goal()
+            .alerts
+            .clone();
+        assert_eq!(
+            alerts.telegram,
+            Some(Telegram::default()),
+            "Telegram was asked for"
+        );
+    }
+    let webhook = with_alerts(r#"{"webhook": {"url": "http://h", "secret_file": null}}"#);
+    assert_eq!(webhook.goal().alerts.webhook.clone().unwrap().secret_file, None);
+}
+
+/// The file that `task add` reads again may be elsewhere by then, and so may home be.
+#[test]
+fn an_added_task_keeps_the_alerts_as_they_were_found() {
+    let file = with_alerts(
+        r#"{"telegram": {"chat_ids": [7], "token_file": "~/t"}, "webhook": {"url": "http://h", "secret_file": "s"},
+            "command": ["c"]}"#,
+    );
+    let more = file.with_task(&json!({"id": "b", "goal": "y"})).unwrap();
+    assert_eq!(more.goal().alerts, file.goal().alerts);
+    assert_eq!(more.goal().tasks.len(), 2);
+}
+
+/// A document with one member set or, where the value is null, removed; `way` is a JSON pointer without its last key.
+fn set(document: &Value, way: &str, key: &str, value: &Value) -> String {
+    let mut document = document.clone();
+    let object = document.pointer_mut(way).unwrap().as_object_mut().unwrap();
+    if value.is_null() {
+        object.shift_remove(key);
+    } else {
+        object.insert(key.to_owned(), value.clone());
+    }
+    document.to_string()
+}
+
+#[test]
+fn the_contract_is_everything_but_who_agrees_and_who_is_told() {
+    let full: Value = serde_json::from_str(FULL).unwrap();
+    let contract = |text: &str| parse(text).goal().contract_digest;
+    let (ratified, whole) = (contract(FULL), parse(FULL).goal().digest);
+    assert_ne!(ratified, whole);
+    let beside = [
+        ("", "mode", json!("propose")),
+        ("", "mode", json!(null)),
+        ("", "alerts", json!({"command": ["x"]})),
+        ("/contract", "ratified_by", json!("eve")),
+        ("/contract", "ratified_by", json!(null)),
+        ("/contract", "revoked", json!(null)),
+        (
+            "/contract",
+            "revoked",
+            json!({"by": "x", "at": "2026-12-01T00:00:00Z"}),
+        ),
+        ("", "runs", json!(99)),
+        ("", "wall_seconds_used", json!(5)),
+        ("", "checkpoint", json!({"seq": 1, "hash": "ab".repeat(32)})),
+        ("/tasks/0", "status", json!("blocked")),
+        ("/tasks/0", "attempts", json!(9)),
+        ("/tasks/1", "reason", json!("x")),
+        ("", "$schema", json!(null)),
+        ("", "_new", json!([1])),
+        ("/contract", "x-ticket", json!(42)),
+        ("/tasks/0", "x-points", json!(null)),
+    ];
+    for (way, key, value) in beside {
+        assert_eq!(
+            contract(&set(&full, way, key, &value)),
+            ratified,
+            "{way}/{key}: {value}"
+        );
+    }
+    let mut seen = vec![ratified];
+    let decisive = [
+        ("", "goal", json!("other")),
+        ("", "repo", json!("elsewhere")),
+        ("", "worker_cmd", json!("w")),
+        ("", "verify_cmd", json!("true")),
+        ("", "verify_cmd", json!(null)),
+        ("", "contract", json!(null)),
+        ("", "budget", json!(null)),
+        ("", "max_attempts", json!(4)),
+        ("", "tick_seconds", json!(1)),
+        ("", "worker_timeout_seconds", json!(7)),
+        ("", "worker_idle_seconds", json!(601)),
+        ("", "verify_timeout_seconds", json!(91)),
+        ("", "isolation", json!(null)),
+        ("", "env_pass", json!(["A"])),
+        ("", "deployment_id", json!("other")),
+        ("/contract", "definition_of_done", json!("it works")),
+        ("/contract", "constraints", json!("some")),
+        ("/contract", "owner", json!("you")),
+        ("/contract", "verification_requirements", json!("some tests")),
+        ("/contract", "acceptance_tests", json!(["a::c"])),
+        ("/contract", "immutable", json!(null)),
+        ("/contract", "autonomy_ceiling", json!(5)),
+        ("/contract", "irreversible_min_trust", json!(1)),
+        ("/contract", "proposed_by", json!("bob")),
+        ("/contract", "expires", json!("2030-01-01T00:00:00Z")),
+        ("/budget", "max_worker_runs", json!(11)),
+        ("/budget", "max_wall_seconds", json!(1)),
+        ("/budget", "max_tokens", json!(1)),
+        ("/budget", "max_usd", json!(1)),
+        ("/budget", "max_output_bytes", json!(1)),
+        ("/tasks/0", "goal", json!("f")),
+        ("/tasks/0", "reversible", json!(false)),
+        ("/tasks/1", "after", json!(["a"])),
+        ("/tasks/1", "worker_cmd", json!(null)),
+        ("/tasks/1", "verify_cmd", json!("true")),
+        ("/tasks/1", "max_attempts", json!(2)),
+        ("/tasks/1", "worker_timeout_seconds", json!(61)),
+    ];
+    for (way, key, value) in decisive {
+        let digest = contract(&set(&full, way, key, &value));
+        assert!(!seen.contains(&digest), "{way}/{key}: {value}");
+        seen.push(digest);
+    }
+    let swapped = FULL.replace(
+        "\"proposed_by\": \"ann\", \"ratified_by\": \"bob\"",
+        "\"ratified_by\": \"b\", \"proposed_by\": \"ann\"",
+    );
+    assert_ne!(swapped, FULL);
+    assert_eq!(contract(&swapped), ratified, "the order of keys says nothing");
+}
+
+/// The same key elsewhere is not beside the contract.
+#[test]
+fn only_the_contracts_own_keys_are_beside_it() {
+    let text = |mode: &str| {
+        format!(
+            r#"{{"repo": "r", "worker_cmd": ["mode", "{mode}"], "tasks": [{{"id": "a", "goal": "{mode}"}}]}}"#
+        )
+    };
+    assert_ne!(
+        parse(&text("commit")).goal().contract_digest,
+        parse(&text("propose")).goal().contract_digest
+    );
+    let plain = parse(r#"{"repo": "r", "worker_cmd": "w", "tasks": [{"id": "a", "goal": "x"}]}"#);
+    assert_eq!(plain.goal().contract_digest, plain.goal().digest);
 }
 
 #[test]
@@ -307,7 +499,11 @@ fn the_schema_in_the_repository_is_that_of_this_version() {
 #[test]
 fn the_schema_has_the_keys_of_the_accepted_files() {
     let schema: Value = serde_json::from_str(&schema()).unwrap();
-    for text in [FULL, ORIGINAL] {
+    let alerts = with_alerts(
+        r#"{"telegram": {"chat_ids": [1], "token_file": "t"}, "webhook": {"url": "http://h", "secret_file": "s"},
+            "command": ["c"]}"#,
+    );
+    for text in [FULL, ORIGINAL, alerts.source()] {
         check_keys(&serde_json::from_str(text).unwrap(), &schema, "goal.json");
     }
 }

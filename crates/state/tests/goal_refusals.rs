@@ -176,7 +176,7 @@ fn unknown_keys_name_the_nearest_known_one() {
         "\"\\u001b[2J\": 1",
         "[\"\\u{1b}[2J\"]: `\\u{1b}[2J` is no key of goal.json; its keys are goal, repo, \
          worker_cmd, verify_cmd, mode, contract, budget, max_attempts, tick_seconds, worker_timeout_seconds, \
-         worker_idle_seconds, verify_timeout_seconds, isolation, env_pass, sandbox, max_parallel, deployment_id, tasks",
+         worker_idle_seconds, verify_timeout_seconds, isolation, env_pass, sandbox, max_parallel, deployment_id, alerts, tasks",
     );
 }
 
@@ -200,7 +200,16 @@ fn features_of_a_later_version_are_refused_by_name() {
         (r#""subject": "did:x:y""#, "subject", "signed records"),
         (r#""principal": "did:x:y""#, "principal", "signed records"),
         (r#""verifier": "did:x:y""#, "verifier", "signed records"),
-        (r#""alerts": {}"#, "alerts", "channels for alerts"),
+        (
+            r#""alerts": {"ack_within_seconds": 60}"#,
+            "alerts.ack_within_seconds",
+            "acknowledgement of alerts",
+        ),
+        (
+            r#""alerts": {"telegram": {"user_ids": [7]}}"#,
+            "alerts.telegram.user_ids",
+            "acknowledgement of alerts",
+        ),
         (
             r#""contract": {"scope": []}"#,
             "contract.scope",
@@ -326,6 +335,132 @@ fn wrong_types_name_the_way() {
     for (member, expected) in WRONG_TYPES {
         check_member(member, expected);
     }
+}
+
+/// What `alerts` may not say.
+const ALERTS: &[(&str, &str)] = &[
+    ("[]", "alerts: expected an object, found a list"),
+    (
+        r#"{"telegramm": {}}"#,
+        "alerts.telegramm: `telegramm` is no key of alerts; did you mean `telegram`?",
+    ),
+    (
+        r#"{"telegram": {"chatids": []}}"#,
+        "alerts.telegram.chatids: `chatids` is no key of alerts.telegram; did you mean `chat_ids`?",
+    ),
+    (
+        r#"{"webhook": {"url": "https://h", "secret": "x"}}"#,
+        "alerts.webhook.secret: `secret` is no key of alerts.webhook; did you mean `secret_file`?",
+    ),
+    (
+        r#"{"telegram": true}"#,
+        "alerts.telegram: expected an object, found true",
+    ),
+    (
+        r#"{"telegram": {"chat_ids": "7"}}"#,
+        "alerts.telegram.chat_ids: expected a list, found a text",
+    ),
+    (
+        r#"{"telegram": {"chat_ids": []}}"#,
+        "alerts.telegram.chat_ids: there is no chat in it; name one, or remove the key to take TELEGRAM_CHAT_ID",
+    ),
+    (
+        r#"{"telegram": {"chat_ids": [7, 1.5]}}"#,
+        "alerts.telegram.chat_ids[1]: expected the number of a chat, or its name",
+    ),
+    (
+        r#"{"telegram": {"chat_ids": [0]}}"#,
+        "alerts.telegram.chat_ids[0]: expected the number of a chat, or its name",
+    ),
+    (
+        r#"{"telegram": {"chat_ids": [9007199254740993]}}"#,
+        "alerts.telegram.chat_ids[0]: expected the number of a chat, or its name",
+    ),
+    (
+        r#"{"telegram": {"chat_ids": [-1e30]}}"#,
+        "alerts.telegram.chat_ids[0]: expected the number of a chat, or its name",
+    ),
+    (
+        r#"{"telegram": {"chat_ids": [null]}}"#,
+        "alerts.telegram.chat_ids[0]: expected a number, found null",
+    ),
+    (
+        r#"{"telegram": {"chat_ids": [" "]}}"#,
+        "alerts.telegram.chat_ids[0]: it is empty",
+    ),
+    (
+        r#"{"telegram": {"chat_ids": ["@a\nb"]}}"#,
+        "alerts.telegram.chat_ids[0]: it holds a control character",
+    ),
+    (
+        r#"{"telegram": {"token_file": ""}}"#,
+        "alerts.telegram.token_file: it is empty",
+    ),
+    (
+        r#"{"telegram": {"token_file": 1}}"#,
+        "alerts.telegram.token_file: expected a text, found a number",
+    ),
+    (
+        r#"{"telegram": {"token_file": "~bob/t"}}"#,
+        "alerts.telegram.token_file: `~` stands for your own home folder alone; write the whole path, or `./~bob/t` \
+         for a folder of that name",
+    ),
+    (r#"{"webhook": {}}"#, "alerts.webhook: the key `url` is missing"),
+    (
+        r#"{"webhook": {"url": null}}"#,
+        "alerts.webhook.url: expected a text, found null",
+    ),
+    (r#"{"webhook": {"url": " "}}"#, "alerts.webhook.url: it is empty"),
+    (
+        r#"{"webhook": {"url": "ftp://h"}}"#,
+        "alerts.webhook.url: expected a URL that begins with https:// or http://",
+    ),
+    (
+        r#"{"webhook": {"url": "file:///etc/passwd"}}"#,
+        "alerts.webhook.url: expected a URL that begins with https:// or http://",
+    ),
+    (
+        r#"{"webhook": {"url": "https://h/a b"}}"#,
+        "alerts.webhook.url: it holds white space or a control character",
+    ),
+    (
+        r#"{"webhook": {"url": "http://h\r\nX: y"}}"#,
+        "alerts.webhook.url: it holds white space or a control character",
+    ),
+    (
+        r#"{"webhook": {"url": "http://h", "secret_file": "a\u0000"}}"#,
+        "alerts.webhook.secret_file: it holds a NUL character",
+    ),
+    (
+        r#"{"command": "notify"}"#,
+        "alerts.command: expected a list, found a text",
+    ),
+    (r#"{"command": []}"#, "alerts.command: the command is empty"),
+    (r#"{"command": [" ", "x"]}"#, "alerts.command[0]: it is empty"),
+    (
+        r#"{"command": ["x", 1]}"#,
+        "alerts.command[1]: expected a text, found a number",
+    ),
+];
+
+#[test]
+fn alerts_say_what_is_wrong_once() {
+    for (value, expected) in ALERTS {
+        check_member(&format!(r#""alerts": {value}"#), expected);
+    }
+    check_member(
+        r#""chat_ids": [1]"#,
+        "chat_ids: `chat_ids` is no key of goal.json; it is a key of alerts.telegram",
+    );
+    check(
+        &format!("{{{HEAD}, {TASKS},\n \"alerts\": {{\n  \"webhook\": {{\"url\": \"x\"}}}}}}"),
+        "goal.json:3:22: alerts.webhook.url: expected a URL that begins with https:// or http://",
+    );
+    let place = Place::unseen("goal.json".into(), "/goals".into(), None);
+    let text = format!(r#"{{{HEAD}, {TASKS}, "alerts": {{"telegram": {{"token_file": "~/t"}}}}}}"#);
+    let error = GoalFile::parse(text.as_bytes(), &place).unwrap_err();
+    assert_eq!(error.path(), "alerts.telegram.token_file");
+    assert_eq!(error.message(), "there is no home folder for `~`");
 }
 
 /// A member whose number is out of range, and what is told.

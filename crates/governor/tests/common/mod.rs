@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use machine_driver_governor::replay::{Goals, Replay, ReplayError};
 use machine_driver_governor::{Action, next_action};
+use machine_driver_state::change::{Change, ObjectId, RefName};
 use machine_driver_state::control::{Cut, ProcessMark};
 use machine_driver_state::event::{
-    AttemptRef, DriverUp, Event, Interrupted, OutputDigest, Stage, Verified, VerifyFailed, VerifyUnavailable,
-    WorkerClass, WorkerExited,
+    AlertDelivered, AttemptRef, Commit, CommitFailed, DenialCode, DriverUp, Event, GateDenied, GateEscalated,
+    Interrupted, OutputDigest, Stage, Verified, VerifyFailed, VerifyUnavailable, WorkerClass, WorkerExited,
 };
-use machine_driver_state::goal::{Budget, CommandLine, Goal, Mode, Task};
+use machine_driver_state::goal::{Alerts, Budget, CommandLine, Contract, Goal, Mode, Task};
 use machine_driver_state::id::{ActorId, Digest, TaskId};
 use machine_driver_state::record::Record;
-use machine_driver_state::state::{Run, State};
+use machine_driver_state::state::{Phase, Run, State};
 use machine_driver_state::time::Timestamp;
 use machine_driver_state::usage::Usage;
 
@@ -53,9 +54,75 @@ pub(crate) fn goal(after: &[Vec<usize>]) -> Goal {
         worker_idle: None,
         verify_timeout: None,
         env_pass: Vec::new(),
+        alerts: Alerts::default(),
         deployment_id: "d".into(),
         tasks: after.iter().enumerate().map(task).collect(),
         digest: digest(200),
+        contract_digest: digest(201),
+    }
+}
+
+/// The same with everything that the gate asks for.
+pub(crate) fn committing(after: &[Vec<usize>]) -> Goal {
+    let mut goal = goal(after);
+    goal.mode = Mode::Commit;
+    goal.contract = Some(Contract {
+        autonomy_ceiling: Some(1),
+        irreversible_min_trust: None,
+        proposed_by: Some("ann".into()),
+        ratified_by: Some("bob".into()),
+        expires: None,
+        revoked: false,
+    });
+    for task in &mut goal.tasks {
+        task.reversible = true;
+    }
+    goal
+}
+
+/// The git object with this number.
+pub(crate) fn object(n: u32) -> ObjectId {
+    ObjectId::new(&format!("{n:040x}")).unwrap()
+}
+
+pub(crate) fn change(parent: Option<ObjectId>, tree: u32, paths: u64) -> Change {
+    let (reference, tree) = (RefName::new("refs/heads/main").unwrap(), object(tree));
+    Change {
+        reference,
+        parent,
+        tree,
+        paths,
+    }
+}
+
+/// The repository and the sinks around a run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ground {
+    /// Whether a commit is asked for; then the driver looks at the repository.
+    pub(crate) gate: bool,
+    pub(crate) sinks: Vec<String>,
+    pub(crate) head: Option<ObjectId>,
+    /// Paths that differ from HEAD.
+    pub(crate) dirty: u64,
+    /// Objects made so far.
+    pub(crate) objects: u32,
+}
+
+impl Ground {
+    /// A clean repository with one commit, and these sinks.
+    pub(crate) fn gate(sinks: &[&str]) -> Self {
+        Self {
+            gate: true,
+            sinks: sinks.iter().map(ToString::to_string).collect(),
+            head: Some(object(1)),
+            dirty: 0,
+            objects: 1,
+        }
+    }
+
+    fn change(&self) -> Option<Change> {
+        self.gate
+            .then(|| change(self.head.clone(), self.objects, self.dirty))
     }
 }
 
@@ -66,11 +133,17 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     pub(crate) lines: Vec<String>,
     pub(crate) events: Vec<Event>,
+    pub(crate) ground: Ground,
 }
 
 impl World {
-    /// A driver has just come up.
+    /// A driver of an older version has just come up: no gate, no sinks.
     pub(crate) fn new(goal: Goal) -> Self {
+        Self::on(goal, Ground::default())
+    }
+
+    /// A driver has just come up on this ground.
+    pub(crate) fn on(goal: Goal, ground: Ground) -> Self {
         let mut state = State::new();
         state.adopt(&goal);
         let now = Timestamp::from_millis(1_795_341_600_000);
@@ -80,6 +153,7 @@ impl World {
             now,
             lines: Vec::new(),
             events: Vec::new(),
+            ground,
         };
         world.up();
         world
@@ -110,7 +184,43 @@ impl World {
             mode_asked: "propose".into(),
             mode: "propose".into(),
             tier: "group".into(),
+            gate: self.ground.gate,
+            repo: self.ground.change(),
+            sinks: self.ground.sinks.clone(),
         }));
+    }
+
+    /// Does what the machine asks for, everything going well, until it asks for something with this name.
+    #[track_caller]
+    pub(crate) fn until(&mut self, name: &str) -> Action {
+        for _ in 0..1000 {
+            let next = self.next();
+            if named(&next) == name {
+                return next;
+            }
+            assert!(self.step(0), "the run ended before `{name}`: {:?}", self.names());
+        }
+        panic!("`{name}` never came");
+    }
+
+    /// The names of the events so far.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.events.iter().map(Event::name).collect()
+    }
+
+    pub(crate) fn has(&self, name: &str) -> usize {
+        self.events.iter().filter(|event| event.name() == name).count()
+    }
+
+    /// Every alert on its way goes out.
+    pub(crate) fn deliver(&mut self) {
+        let waiting: Vec<_> = self.state.outbox().waiting().cloned().collect();
+        for waiting in waiting {
+            for sink in waiting.sinks {
+                let (id, tries) = (waiting.alert.id.clone(), 1);
+                self.say(Event::AlertDelivered(AlertDelivered { id, sink, tries }));
+            }
+        }
     }
 
     /// Does what the machine asks for; `choice` says what comes of it. False at the end of the run.
@@ -120,6 +230,7 @@ impl World {
             Action::ClearUp(attempt, stage) => self.say(interrupted(attempt, stage, Cut::Crash)),
             Action::Work(attempt, _) => self.work(attempt, choice),
             Action::Verify(attempt, _, tries) => self.verify(attempt, tries, choice),
+            Action::Commit(attempt, _) => self.commit(attempt, choice),
             Action::Wait(until) => {
                 assert!(until > self.now, "a wait must end");
                 self.now = until;
@@ -139,6 +250,10 @@ impl World {
         };
         self.say(Event::WorkerStarted(attempt.clone(), mark));
         self.pass_time(Duration::from_millis(u64::from(choice) * 10));
+        if choice & 0x20 == 0 {
+            self.ground.objects += 1;
+            self.ground.dirty += 1;
+        }
         let class = match choice % 8 {
             0..=3 => WorkerClass::Ok,
             4 => WorkerClass::Error,
@@ -174,6 +289,8 @@ impl World {
                     verifier_id,
                     output,
                     wall_ms: 1,
+                    change: self.ground.change(),
+                    no_change: None,
                 },
             )),
             _ if choice > 200 => {
@@ -190,6 +307,53 @@ impl World {
                 self.say(Event::VerifyUnavailable(attempt, unavailable));
             }
         }
+    }
+
+    fn commit(&mut self, attempt: AttemptRef, choice: u8) {
+        let (code, reason, at_mutation) = (DenialCode::HeadMoved, "it moved".to_owned(), true);
+        let head_is = |parent: &Option<ObjectId>| *parent == self.ground.head;
+        let is_where_it_was = self.allowed().is_some_and(|change| head_is(&change.parent));
+        match choice % 8 {
+            0..=3 if is_where_it_was => self.committed(attempt),
+            4 => self.say(Event::CommitFailed(attempt, CommitFailed { reason })),
+            0..=3 | 5 => {
+                let denied = GateDenied {
+                    code,
+                    reason,
+                    at_mutation,
+                };
+                self.say(Event::GateDenied(attempt, denied));
+            }
+            6 => {
+                let code = DenialCode::Irreversible;
+                let escalated = GateEscalated {
+                    code,
+                    reason,
+                    at_mutation,
+                };
+                self.say(Event::GateEscalated(attempt, escalated));
+            }
+            _ => {
+                self.say(interrupted(attempt, Stage::Verify, Cut::Sigterm));
+                self.up();
+            }
+        }
+    }
+
+    /// The change that may be committed.
+    fn allowed(&self) -> Option<&Change> {
+        let phase = &self.state.current()?.phase;
+        phase.change().filter(|_| matches!(phase, Phase::Allowed(_)))
+    }
+
+    fn committed(&mut self, attempt: AttemptRef) {
+        let change = self.allowed().unwrap().clone();
+        self.ground.objects += 1;
+        let commit = object(self.ground.objects);
+        self.ground.head = Some(commit.clone());
+        self.ground.dirty = 0;
+        let (tree, parent) = (change.tree, change.parent);
+        self.say(Event::Commit(attempt, Commit { commit, tree, parent }));
     }
 
     /// Runs to the end with these choices, then with ones that let everything pass.
@@ -218,6 +382,20 @@ struct Kept(BTreeMap<Digest, Goal>);
 impl Goals for Kept {
     fn goal(&mut self, digest: Digest) -> Result<Goal, String> {
         self.0.get(&digest).cloned().ok_or_else(|| "not kept".into())
+    }
+}
+
+/// What the machine asks for, in a word: the event's name, or `work`, `verify`, `commit!`, `wait`, `stop`, `clear_up`.
+pub(crate) fn named(action: &Action) -> &'static str {
+    match action {
+        Action::Record(event) => event.name(),
+        Action::ClearUp(..) => "clear_up",
+        Action::Work(..) => "work",
+        Action::Verify(..) => "verify",
+        Action::Commit(..) => "commit!",
+        Action::Wait(_) => "wait",
+        Action::Stop(_) => "stop",
+        Action::Refuse(why) => why,
     }
 }
 

@@ -92,6 +92,9 @@ fn the_holder_is_named_from_however_far_back() {
             mode_asked: "propose".into(),
             mode: "propose".into(),
             tier: "group".into(),
+            gate: false,
+            repo: None,
+            sinks: Vec::new(),
         };
         store.append(at(0), Event::DriverUp(up)).unwrap();
     }
