@@ -89,7 +89,10 @@ impl History {
                 *attempt += 1;
                 assert_eq!(record["attempt"], *attempt, "a gap: {record}");
                 under_way = Some((task, record["session"].clone()));
-            } else if ["requeue", "proposed", "quarantine"].iter().any(|end| is(end)) {
+            } else if ["requeue", "proposed", "commit", "commit_empty", "quarantine"]
+                .iter()
+                .any(|end| is(end))
+            {
                 if !record["session"].is_null() {
                     let (task, session) = under_way
                         .take()

@@ -11,6 +11,8 @@
 )]
 
 mod binary;
+mod bot;
+mod git;
 mod history;
 mod place;
 mod processes;
@@ -18,6 +20,8 @@ mod running;
 mod tree;
 
 pub use binary::binary;
+pub use bot::{Answer, Bot, Request};
+pub use git::git;
 pub use history::History;
 pub use place::{Place, TIME_MAX, fake, fixture, repository};
 pub use processes::{is_alive, session_processes};

@@ -26,6 +26,7 @@ use crate::hold::Held;
 use crate::mail::Mail;
 use crate::notice::Notice;
 use crate::outcome;
+use crate::proof::does_not_hold;
 use crate::show::{Shown, changes_a_status};
 use crate::stop::Stop;
 use crate::watch::Watch;
@@ -145,8 +146,11 @@ impl Driver {
     /// [`DriverError`] when the driver itself fails. What is on disk then is whole, and the next run goes on from it.
     pub fn run(mut self) -> Result<Summary, DriverError> {
         let ended = self.whole_run();
-        if let Err(DriverError::Store(error @ (StoreError::Replaced { .. } | StoreError::Changed { .. }))) =
-            &ended
+        if let Err(error) = ended.as_ref()
+            && (matches!(
+                error,
+                DriverError::Store(StoreError::Replaced { .. } | StoreError::Changed { .. })
+            ) || does_not_hold(error))
         {
             let what = format!("The log was tampered with: {error}. The driver stopped.");
             self.cry_out(&what);

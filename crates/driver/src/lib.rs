@@ -66,8 +66,9 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! # let goal = folder.path().join("goal.json");
+//! # std::fs::create_dir(folder.path().join("desk"))?;
 //! std::fs::write(&goal, r#"{
-//!     "repo": ".", "worker_cmd": "not used", "verify_cmd": "grep -q fox \"$MACHINE_TASK_ID\"", "tick_seconds": 0,
+//!     "repo": "desk", "worker_cmd": "not used", "verify_cmd": "grep -q fox a", "tick_seconds": 0,
 //!     "tasks": [{ "id": "a", "goal": "the quick brown fox" }]
 //! }"#)?;
 //! let stop = Stop::new(); // `stop.ask(..)` from another thread ends the run, resumable

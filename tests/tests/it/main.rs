@@ -7,17 +7,21 @@
     reason = "in a test a broken assumption is to end it"
 )]
 
+mod alerts;
 mod bad_input;
+mod commits;
 mod crash;
 mod demo;
 mod disk;
 mod exits;
+mod gate;
 mod hostile;
 mod lock;
 mod model;
 mod old_folders;
 mod signals;
 mod syscalls;
+mod tampering;
 mod texts;
 mod tidy;
 mod workers;

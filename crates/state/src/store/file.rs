@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::Store;
 use super::disk::{Access, Disk, DiskFile, RealDisk, Stat, read_whole, replace};
 use super::error::{GoalEdit, StoreError};
-use super::journal::{Expected, Journal, Opened};
+use super::journal::{Expected, Journal, Opened, read_log};
 use super::lock::lock_log;
 use super::paths::Paths;
 use super::scan::Each;
@@ -33,6 +33,8 @@ pub struct FileStore {
     goal: PathBuf,
     pub(super) lock: Arc<dyn DiskFile>,
     pub(super) journal: Option<Journal>,
+    /// The log as this store wrote it last.
+    written: Option<Stat>,
     /// goal.json as it was read or written last.
     known: Option<Known>,
 }
@@ -74,6 +76,7 @@ impl FileStore {
             paths: paths.clone(),
             lock,
             journal: None,
+            written: None,
             known: None,
         })
     }
@@ -183,12 +186,45 @@ impl FileStore {
     /// # Errors
     /// As [`Store::append`].
     pub fn append_record(&mut self, record: &Record) -> Result<(), StoreError> {
+        self.check_log()?;
         match &mut self.journal {
-            Some(journal) => journal.append_record(record),
-            None => Err(StoreError::NotLoaded {
-                path: self.paths.log.clone(),
-            }),
+            Some(journal) => journal.append_record(record)?,
+            None => {
+                return Err(StoreError::NotLoaded {
+                    path: self.paths.log.clone(),
+                });
+            }
         }
+        self.remember_log()
+    }
+
+    /// Whether the log is still what this store wrote. Costs one look at the file; only where something about it changed
+    /// is it read again, whole: a hard link for a backup changes something, a rewritten record too.
+    fn check_log(&mut self) -> Result<(), StoreError> {
+        let path = &self.paths.log;
+        let found = self.disk.stat(path).map_err(StoreError::io("look at", path))?;
+        let (Some(found), Some(written), Some(journal)) = (found, self.written, &self.journal) else {
+            return Ok(()); // Nothing was written yet, or the journal says that it is gone.
+        };
+        if found == written || found.len != written.len || found.id != written.id {
+            return Ok(()); // The same is said by the journal.
+        }
+        let opened = read_log(&*self.disk, path, journal.head(), &mut |_| Ok(()))?;
+        if opened.head != journal.head() {
+            return Err(StoreError::Changed {
+                path: path.clone(),
+                expected: written.len,
+                found: found.len,
+            });
+        }
+        self.written = Some(found);
+        Ok(())
+    }
+
+    fn remember_log(&mut self) -> Result<(), StoreError> {
+        let path = &self.paths.log;
+        self.written = self.disk.stat(path).map_err(StoreError::io("look at", path))?;
+        Ok(())
     }
 
     pub(super) fn first_free(&self, paths: impl Iterator<Item = PathBuf>) -> io::Result<PathBuf> {
@@ -275,16 +311,17 @@ impl Store for FileStore {
         let file = Arc::clone(&self.lock);
         let (journal, opened) = Journal::open(&*self.disk, &self.paths.log, file, expected, each)?;
         self.journal = Some(journal);
+        self.remember_log()?;
         Ok(opened)
     }
 
     fn append(&mut self, at: Timestamp, event: Event) -> Result<Record, StoreError> {
-        match &mut self.journal {
-            Some(journal) => journal.append(at, event),
-            None => Err(StoreError::NotLoaded {
-                path: self.paths.log.clone(),
-            }),
-        }
+        let journal = self.journal.as_ref().ok_or_else(|| StoreError::NotLoaded {
+            path: self.paths.log.clone(),
+        })?;
+        let record = journal.next(at, event)?;
+        self.append_record(&record)?;
+        Ok(record)
     }
 
     fn checkpoint(&mut self, goal_json: &str) -> Result<(), StoreError> {

@@ -90,9 +90,14 @@ impl Journal {
     /// # Errors
     /// As [`Journal::append_record`].
     pub fn append(&mut self, at: Timestamp, event: Event) -> Result<Record, StoreError> {
-        let record = Record::after(self.head, at, &self.deployment_id, event)?;
+        let record = self.next(at, event)?;
         self.append_record(&record)?;
         Ok(record)
+    }
+
+    /// The record that would say `event` next.
+    pub(super) fn next(&self, at: Timestamp, event: Event) -> Result<Record, StoreError> {
+        Ok(Record::after(self.head, at, &self.deployment_id, event)?)
     }
 
     /// Appends a record that follows the last one: one write, synced when this returns.

@@ -1,0 +1,176 @@
+//! What nobody but the driver may change: seen, told to a person, and nothing is committed after it.
+
+use std::fs;
+
+use machine_driver_tests::Place;
+use serde_json::{Value, json};
+
+/// A run in commit mode whose first worker (or verifier) does `evil`, with a second task behind it, and a command that
+/// keeps every alert.
+fn place(worker: &str, verifier: &str) -> Place {
+    let place = Place::new(&goal(worker, verifier));
+    place.init_git();
+    place
+}
+
+fn goal(worker: &str, verifier: &str) -> Value {
+    json!({
+        "mode": "commit", "contract": { "proposed_by": "ann", "ratified_by": "bob", "autonomy_ceiling": 1 },
+        "worker_cmd": format!("echo x > $MACHINE_TASK_ID; if test $MACHINE_TASK_ID = a; then {worker}; fi"),
+        "verify_cmd": format!("test -e $MACHINE_TASK_ID && if test $MACHINE_TASK_ID = a; then {verifier}; fi"),
+        "alerts": { "command": ["sh", "-c", "cat >> ../alerts.txt || cat >> alerts.txt"] },
+        "max_attempts": 1,
+        "tasks": [{ "id": "a", "goal": "x", "reversible": true }, { "id": "b", "goal": "y", "reversible": true }],
+    })
+}
+
+fn alerts(place: &Place) -> String {
+    ["alerts.txt", "repo/alerts.txt", "../alerts.txt"]
+        .map(|name| place.text(name))
+        .concat()
+}
+
+/// Both tasks end as proposals, and a person was told why.
+#[track_caller]
+fn is_seen(place: &Place, what: &str) {
+    let ended = place.run(["run"]);
+    ended.exits(0).says(&["TAMPERING", what]);
+    assert_eq!(place.commits(), [""; 0], "{what}");
+    let history = place.history();
+    assert_eq!(
+        (history.count("commit"), history.count("proposed")),
+        (0, 2),
+        "{what}"
+    );
+    let mut codes: Vec<&Value> = history.of("gate_denied").map(|denied| &denied["code"]).collect();
+    codes.dedup();
+    assert_eq!(codes, ["tampered"], "{what}");
+    let raised = history
+        .of("alert_raised")
+        .find(|alert| alert["kind"] == "tampering");
+    assert!(raised.unwrap()["text"].as_str().unwrap().contains(what), "{what}");
+    place.holds();
+}
+
+#[test]
+fn goal_json() {
+    let place = place("sed -i s/bob/eve/ ../goal.json", "true");
+    is_seen(&place, "goal.json");
+    assert!(place.text("goal.json").contains("bob"), "restored");
+}
+
+#[test]
+fn goal_json_as_a_link() {
+    let place = place(
+        "mv ../goal.json ../other.json; ln -s other.json ../goal.json",
+        "true",
+    );
+    is_seen(&place, "goal.json");
+}
+
+#[test]
+fn evidence() {
+    // A test of the worker's, run by the verifier, covers its tracks.
+    let place = place("echo trace", "echo nothing > ../evidence/a/attempt-1.worker.log");
+    is_seen(&place, "attempt-1.worker.log");
+}
+
+#[test]
+fn evidence_as_a_link() {
+    let place = place(
+        "echo trace",
+        "cp -r ../evidence/a ../copy; rm -r ../evidence/a; ln -s ../copy/none ../evidence/a",
+    );
+    is_seen(&place, "attempt-1.worker.log");
+}
+
+#[test]
+fn the_kept_goal() {
+    let place = place(
+        "true",
+        "for kept in ../evidence/goal/*.json; do echo {} > $kept; done",
+    );
+    is_seen(&place, "kept goal");
+}
+
+#[test]
+fn a_key() {
+    let place = place("echo mine > ../key", "true");
+    let mut goal = place.json();
+    goal["alerts"]["webhook"] = json!({ "url": "http://127.0.0.1:9/", "secret_file": "key" });
+    place.write(&goal);
+    fs::write(place.path("key"), "a secret").unwrap();
+    fs::set_permissions(
+        place.path("key"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o600),
+    )
+    .unwrap();
+    is_seen(&place, "key");
+}
+
+/// The log cannot be trusted to say so: the run ends, a person is told at once, and nothing was committed.
+#[track_caller]
+fn stops(place: &Place) {
+    let ended = place.run(["run"]);
+    ended.exits(1).says(&["driver-log.jsonl"]);
+    assert_eq!(place.commits(), [""; 0]);
+    let told = alerts(place);
+    assert!(told.contains("The log was tampered with"), "{told}");
+    assert_eq!(
+        place.run(["log", "verify"]).code == 0,
+        place.run(["run"]).code == 0
+    );
+}
+
+#[test]
+fn a_record_rewritten_in_its_place() {
+    // Not a byte longer or shorter.
+    stops(&place(
+        "printf 9 | dd of=../driver-log.jsonl bs=1 seek=20 conv=notrunc 2>/dev/null",
+        "true",
+    ));
+}
+
+#[test]
+fn a_record_added() {
+    stops(&place(
+        "tail -n 1 ../driver-log.jsonl >> ../driver-log.jsonl",
+        "true",
+    ));
+}
+
+#[test]
+fn a_log_cut() {
+    stops(&place("truncate -s 100 ../driver-log.jsonl", "true"));
+}
+
+#[test]
+fn a_log_replaced_by_a_link() {
+    let place = place(
+        "cp ../driver-log.jsonl ../l; rm ../driver-log.jsonl; ln -s l ../driver-log.jsonl",
+        "true",
+    );
+    let ended = place.run(["run"]);
+    ended.exits(1).says(&["driver-log.jsonl"]);
+    assert_eq!(place.commits(), [""; 0]);
+    assert!(alerts(&place).contains("The log was tampered with"));
+}
+
+#[test]
+fn it_stays_seen_after_a_crash_and_until_a_person_starts_again() {
+    let place = place(
+        "sed -i s/bob/eve/ ../goal.json; test -e ../go || sleep 60",
+        "true",
+    );
+    let run = place.start(["run"]);
+    // Seen when the worker is over; so this one is stopped with it under way, and the edit is taken as the operator's...
+    machine_driver_tests::wait_until("the worker", std::time::Duration::from_secs(30), || {
+        place.history().count("worker_started") == 1
+    });
+    run.kill();
+    fs::write(place.path("go"), "").unwrap();
+    let ended = (0..10).map(|_| place.run(["run"])).find(|ended| ended.code != 11);
+    // ...with a warning, as the README says.
+    ended.unwrap().says(&["look at it"]);
+    place.holds();
+}
