@@ -75,7 +75,11 @@ mod tests {
         let seen: Vec<_> = all.iter().map(|e| (e.new, e.id.is_some(), e.counts())).collect();
         assert_eq!(
             seen,
-            [(Kind::Nothing, false, false), (Kind::File, true, true), (Kind::Repository, true, true)]
+            [
+                (Kind::Nothing, false, false),
+                (Kind::File, true, true),
+                (Kind::Repository, true, true)
+            ]
         );
         assert_eq!(all[2].path, b"n\n");
         assert_eq!(parse(b""), Some(Vec::new()));

@@ -66,7 +66,8 @@ fn find(answer: &[u8], order: &CommitOrder) -> Option<ObjectId> {
 fn is_marked(message: &str, order: &CommitOrder) -> bool {
     let trailers = message.trim_end().rsplit("\n\n").next().unwrap_or_default();
     let has = |name: &str, value: String| trailers.lines().any(|line| line == format!("{name}: {value}"));
-    has(KEY_TRAILER, order.idempotency_key.to_string()) && has("Machine-Driver-Record", order.record.to_string())
+    has(KEY_TRAILER, order.idempotency_key.to_string())
+        && has("Machine-Driver-Record", order.record.to_string())
 }
 
 /// Makes the commit, or finds that it was made; either way the index is that of its tree afterwards.
@@ -96,7 +97,10 @@ fn is_where_it_was(repository: &Repository, order: &CommitOrder) -> Result<(), C
     is_at_parent(repository, order)?;
     let (checked_out, _) = refs::head(repository).told(WHAT)?;
     if checked_out != change.reference {
-        let why = format!("{checked_out} is checked out now, and the change was read on {}", change.reference);
+        let why = format!(
+            "{checked_out} is checked out now, and the change was read on {}",
+            change.reference
+        );
         return Err(CommitError::Refused { why });
     }
     repository.refuse_state().told(WHAT)?;
@@ -162,7 +166,15 @@ fn move_reference(git: &Git<'_>, order: &CommitOrder, id: &ObjectId) -> Result<(
     let old = order.change.parent.as_ref();
     let old = old.map_or_else(|| repository.format.zero(), ToString::to_string);
     let log = format!("driver: {}", order.task);
-    let arguments = ["update-ref", "--no-deref", "-m", &log, reference.as_str(), id.as_str(), &old];
+    let arguments = [
+        "update-ref",
+        "--no-deref",
+        "-m",
+        &log,
+        reference.as_str(),
+        id.as_str(),
+        &old,
+    ];
     let call = Call::new("move the reference", &arguments).in_git_dir(&repository.git_dir);
     let Err(error) = git.run(call) else { return Ok(()) };
     let found = refs::resolve(repository, reference).told(WHAT)?;
@@ -177,7 +189,10 @@ fn move_reference(git: &Git<'_>, order: &CommitOrder, id: &ObjectId) -> Result<(
     ];
     match locks.iter().find(|lock| lock.is_symlink() || lock.exists()) {
         Some(lock) => {
-            let what = format!("{} stands in the way: remove it if no git is running", lock.display());
+            let what = format!(
+                "{} stands in the way: remove it if no git is running",
+                lock.display()
+            );
             Err(failed(&what, error))
         }
         None => Err(error).told(WHAT),
@@ -187,7 +202,10 @@ fn move_reference(git: &Git<'_>, order: &CommitOrder, id: &ObjectId) -> Result<(
 /// Refuses links on the way to what is about to be written, and makes the folder of logs where the user wants them.
 fn prepare_logs(repository: &Repository, reference: &RefName) -> Result<(), RepoError> {
     files::refuse_links(&repository.common_dir, Path::new(reference.as_str()))?;
-    files::refuse_links(&repository.common_dir, &Path::new("logs").join(reference.as_str()))?;
+    files::refuse_links(
+        &repository.common_dir,
+        &Path::new("logs").join(reference.as_str()),
+    )?;
     files::refuse_links(&repository.git_dir, Path::new("logs/HEAD"))?;
     let logs = repository.common_dir.join("logs");
     if repository.settings.keeps_logs() && !logs.exists() {
@@ -225,7 +243,8 @@ fn make_durable(repository: &Repository, reference: &RefName, id: &ObjectId) -> 
 /// The commit stands. What is left is the user's index, where it is still about this commit.
 fn committed(git: &Git<'_>, order: &CommitOrder, known: Option<&Known>, id: ObjectId) -> Committed {
     let repository = git.repository;
-    let is_checked_out = || -> Result<bool, RepoError> { Ok(refs::head(repository)?.1.as_ref() == Some(&id)) };
+    let is_checked_out =
+        || -> Result<bool, RepoError> { Ok(refs::head(repository)?.1.as_ref() == Some(&id)) };
     let refresh = || -> Result<(), RepoError> {
         if !is_checked_out()? {
             return Ok(());

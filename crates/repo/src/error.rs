@@ -165,7 +165,10 @@ mod tests {
 
     #[test]
     fn what_git_says_becomes_one_harmless_line() {
-        assert_eq!(one_line(b"error: a\nfatal: \x1b[31mb\r\n"), "error: a; fatal: \\u{1b}[31mb");
+        assert_eq!(
+            one_line(b"error: a\nfatal: \x1b[31mb\r\n"),
+            "error: a; fatal: \\u{1b}[31mb"
+        );
         assert_eq!(one_line("a\u{202e}b".as_bytes()), "a\\u{202e}b");
         assert!(one_line(&[b'x'; 5000]).chars().count() < 700);
         assert_eq!(name(b"a\n\xff"), "`a\\n\u{fffd}`");

@@ -21,7 +21,10 @@ pub(crate) fn read(path: &Path, max: u64) -> Result<Option<Vec<u8>>, RepoError> 
 
 /// Whether there is nothing at this path, not even a folder above it.
 pub(crate) fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 fn read_plain(path: &Path, max: u64) -> io::Result<Vec<u8>> {
@@ -32,12 +35,18 @@ fn read_plain(path: &Path, max: u64) -> io::Result<Vec<u8>> {
         .open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a plain file"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it is not a plain file",
+        ));
     }
     let mut bytes = Vec::new();
     file.take(max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {max} bytes")));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it has more than {max} bytes"),
+        ));
     }
     Ok(bytes)
 }

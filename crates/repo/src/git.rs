@@ -163,7 +163,10 @@ impl<'a> Git<'a> {
         for (name, value) in FIXED {
             set(name, value.as_ref());
         }
-        set("GIT_LITERAL_PATHSPECS", if call.patterns { "0" } else { "1" }.as_ref());
+        set(
+            "GIT_LITERAL_PATHSPECS",
+            if call.patterns { "0" } else { "1" }.as_ref(),
+        );
         set("GIT_DIR", call.git_dir.unwrap_or(private).as_os_str());
         set("GIT_COMMON_DIR", private.as_os_str());
         set("GIT_WORK_TREE", repository.root.as_os_str());
@@ -238,7 +241,11 @@ pub(crate) fn complaint(operation: &'static str, path: &Path, captured: &Capture
 }
 
 /// A line of hex digits, as git answers with one id.
-pub(crate) fn object_id(operation: &'static str, path: &Path, answer: &[u8]) -> Result<machine_driver_state::change::ObjectId, RepoError> {
+pub(crate) fn object_id(
+    operation: &'static str,
+    path: &Path,
+    answer: &[u8],
+) -> Result<machine_driver_state::change::ObjectId, RepoError> {
     let text = std::str::from_utf8(answer).unwrap_or_default().trim_ascii_end();
     machine_driver_state::change::ObjectId::new(text).map_err(|e| RepoError::Git {
         operation,

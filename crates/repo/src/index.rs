@@ -51,7 +51,11 @@ mod tests {
         let mut bytes = b"DIRC\0\0\0\x02".to_vec();
         bytes.extend((paths.len() as u32).to_be_bytes());
         for path in paths {
-            let mode: u32 = if path.starts_with("sub") { 0o160_000 } else { 0o100_644 };
+            let mode: u32 = if path.starts_with("sub") {
+                0o160_000
+            } else {
+                0o100_644
+            };
             let mut entry = vec![1; STAT_BYTES + format.id_bytes() + 2];
             entry[MODE_AT..MODE_AT + 4].copy_from_slice(&mode.to_be_bytes());
             entry.extend(path.as_bytes());

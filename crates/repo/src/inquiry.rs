@@ -90,7 +90,9 @@ impl Inquiry {
         let operation = "find the git folder";
         let captured = self.call(operation, &["rev-parse", "--absolute-git-dir"])?;
         if captured.succeeded() {
-            return Ok(PathBuf::from(OsString::from_vec(without_newline(captured.stdout))));
+            return Ok(PathBuf::from(OsString::from_vec(without_newline(
+                captured.stdout,
+            ))));
         }
         let said = String::from_utf8_lossy(&captured.stderr);
         if said.contains("not a git repository") {
@@ -108,7 +110,10 @@ impl Inquiry {
 
     /// The value of a setting that is a path, with `~` replaced.
     pub(crate) fn path_setting(&self, name: &str) -> Result<Option<PathBuf>, RepoError> {
-        let answer = self.ask("read its configuration", &["config", "--type=path", "-z", "--get", name])?;
+        let answer = self.ask(
+            "read its configuration",
+            &["config", "--type=path", "-z", "--get", name],
+        )?;
         let path = answer.split(|&byte| byte == 0).next().unwrap_or_default();
         Ok((!path.is_empty()).then(|| self.folder.join(OsStr::from_bytes(path))))
     }
@@ -117,7 +122,9 @@ impl Inquiry {
     pub(crate) fn user_file(&self, name: &str) -> Option<PathBuf> {
         let set = |variable: &str| {
             let found = self.env.iter().find(|(name, _)| name == variable);
-            found.map(|(_, value)| PathBuf::from(value)).filter(|value| value.is_absolute())
+            found
+                .map(|(_, value)| PathBuf::from(value))
+                .filter(|value| value.is_absolute())
         };
         let folder = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))?;
         Some(folder.join("git").join(name))
@@ -138,7 +145,12 @@ impl Inquiry {
         let mut all = Vec::new();
         for who in ["AUTHOR", "COMMITTER"] {
             // What git would make up from the name of the machine is nobody's identity.
-            let asked = ["-c", "user.useConfigOnly=true", "var", &format!("GIT_{who}_IDENT")];
+            let asked = [
+                "-c",
+                "user.useConfigOnly=true",
+                "var",
+                &format!("GIT_{who}_IDENT"),
+            ];
             let captured = self.call("say who commits", &asked)?;
             let no_identity = || RepoError::NoIdentity {
                 path: self.folder.clone(),
@@ -230,7 +242,10 @@ mod tests {
     #[test]
     fn an_identity_is_split_as_git_writes_it() {
         let split = |line: &[u8]| identity(line);
-        assert_eq!(split(b"J\xc3\xb6 Doe <j@x.org> 1 +0000\n"), Some((b"J\xc3\xb6 Doe".to_vec(), b"j@x.org".to_vec())));
+        assert_eq!(
+            split(b"J\xc3\xb6 Doe <j@x.org> 1 +0000\n"),
+            Some((b"J\xc3\xb6 Doe".to_vec(), b"j@x.org".to_vec()))
+        );
         assert_eq!(split(b"A <> 1 +0000"), Some((b"A".to_vec(), Vec::new())));
         assert_eq!(split(b" <a@b> 1 +0000"), None);
         assert_eq!(split(b"nonsense"), None);

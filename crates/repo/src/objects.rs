@@ -28,10 +28,12 @@ pub(crate) fn verify(git: &Git<'_>, ids: &BTreeSet<ObjectId>) -> Result<(), Repo
     let call = Call::new("read the new objects back", &["cat-file", "--batch", "--buffer"])
         .fed(list.into_bytes())
         .reading_the_tree();
-    git.stream(call, &mut |bytes| reader.take(bytes))?;
+    let streamed = git.stream(call, &mut |bytes| reader.take(bytes));
+    // That git was stopped then is only a consequence.
     if let Some(id) = reader.wrong {
         return Err(corrupt(git.repository, &id));
     }
+    streamed?;
     match ids.iter().find(|id| !reader.right.contains(id.as_str())) {
         Some(id) => Err(corrupt(git.repository, id.as_str())),
         None => Ok(()),
@@ -65,7 +67,9 @@ pub(crate) fn sync(repository: &Repository, ids: &BTreeSet<ObjectId>) -> Result<
         folders.extend(path.parent().map(Path::to_owned));
     }
     folders.insert(repository.objects.clone());
-    folders.iter().try_for_each(|folder| files::sync(folder).map(drop))
+    folders
+        .iter()
+        .try_for_each(|folder| files::sync(folder).map(drop))
 }
 
 /// Where an object is that is not in a pack.
@@ -167,7 +171,11 @@ impl Reader {
         let (now, rest) = bytes.split_at(count);
         let left = left - count as u64;
         // The last byte is the line feed.
-        hash.update(if left == 0 { now.get(..count - 1).unwrap_or_default() } else { now });
+        hash.update(if left == 0 {
+            now.get(..count - 1).unwrap_or_default()
+        } else {
+            now
+        });
         if left > 0 {
             self.object = Some((id, hash, left));
         } else if hash.hex() == id {

@@ -39,7 +39,8 @@ impl Own {
     pub(crate) fn holds(&self, path: &[u8]) -> bool {
         let begins = |own: &PathBuf| path.strip_prefix(own.as_os_str().as_bytes());
         let is_or_below = |rest: &[u8]| matches!(rest.first(), None | Some(b'/'));
-        self.paths.iter().filter_map(begins).any(is_or_below) || self.prefixes.iter().any(|own| begins(own).is_some())
+        self.paths.iter().filter_map(begins).any(is_or_below)
+            || self.prefixes.iter().any(|own| begins(own).is_some())
     }
 
     /// Pathspecs that keep them out, tracked or not (gitglossary(7), magic `exclude`). They outweigh everything that
@@ -90,8 +91,17 @@ mod tests {
 
     #[test]
     fn a_path_holds_what_is_below_it_and_a_prefix_what_begins_so() {
-        let own = own(&["/no/such/md/goal.json", "/elsewhere/x"], &["/no/such/md/goal.json.edited-"]).unwrap();
-        for held in ["md/goal.json", "md/goal.json/x", "md/goal.json.edited-1", "md/goal.json.edited-/y"] {
+        let own = own(
+            &["/no/such/md/goal.json", "/elsewhere/x"],
+            &["/no/such/md/goal.json.edited-"],
+        )
+        .unwrap();
+        for held in [
+            "md/goal.json",
+            "md/goal.json/x",
+            "md/goal.json.edited-1",
+            "md/goal.json.edited-/y",
+        ] {
             assert!(own.holds(held.as_bytes()), "{held}");
         }
         for free in ["md/goal.jsonx", "md", "goal.json", "x", "md/goal.json.edited"] {

@@ -39,7 +39,10 @@ impl Private {
         };
         fs::create_dir(path("info")).map_err(RepoError::io("make", &path("info")))?;
         write("HEAD", b"ref: refs/heads/none\n")?;
-        write("config", &repository.settings.config(self.path(), repository.format))?;
+        write(
+            "config",
+            &repository.settings.config(self.path(), repository.format),
+        )?;
         write("excludes", &repository.settings.excludes)?;
         write("attributes", &repository.settings.attributes)?;
         write("info/exclude", &repository.settings.info_exclude)?;
@@ -49,7 +52,8 @@ impl Private {
             write("shallow", &shallow)?;
         }
         for name in ["refs", "packed-refs", "logs"] {
-            symlink(repository.common_dir.join(name), path(name)).map_err(RepoError::io("link", &path(name)))?;
+            symlink(repository.common_dir.join(name), path(name))
+                .map_err(RepoError::io("link", &path(name)))?;
         }
         Ok(())
     }

@@ -33,7 +33,10 @@ pub(crate) fn read(repository: &Repository, cancel: &Cancel) -> Result<(Change, 
     let (reference, parent) = refs::head(repository).told(WHAT)?;
     let git = Git::new(repository, cancel).told(WHAT)?;
     if let Some(parent) = &parent {
-        let call = Call::new("read the commit that is checked out", &["read-tree", parent.as_str()]);
+        let call = Call::new(
+            "read the commit that is checked out",
+            &["read-tree", parent.as_str()],
+        );
         git.run(call).told(WHAT)?;
     }
     let submodules = look_at_tracked(&git)?;
@@ -78,7 +81,12 @@ fn look_at_tracked(git: &Git<'_>) -> Result<Vec<PathBuf>, CommitError> {
     if !bytes.is_empty() {
         let entries = index::parse(&bytes, git.repository.format);
         let entries = entries.ok_or_else(|| malformed(git, "an index")).told(WHAT)?;
-        submodules.extend(entries.iter().filter(|e| e.is_repository).map(|e| path_of(e.path)));
+        submodules.extend(
+            entries
+                .iter()
+                .filter(|e| e.is_repository)
+                .map(|e| path_of(e.path)),
+        );
         let is_patterns = |path: &&[u8]| PATTERN_FILES.iter().any(|file| path.ends_with(file.as_bytes()));
         patterns.extend(entries.iter().map(|e| e.path).filter(is_patterns).map(path_of));
     }
@@ -108,7 +116,9 @@ fn add_all(git: &Git<'_>, submodules: &[PathBuf]) -> Result<(), CommitError> {
         .reading_the_tree();
     match git.run_and_listen(call) {
         Ok(captured) => refuse_unread(&captured.stderr),
-        Err(RepoError::Git { detail, .. }) if is_about_a_file(&detail) => Err(CommitError::Refused { why: detail }),
+        Err(RepoError::Git { detail, .. }) if is_about_a_file(&detail) => {
+            Err(CommitError::Refused { why: detail })
+        }
         Err(e) => Err(e).told(WHAT),
     }
 }
@@ -149,7 +159,13 @@ fn refuse_moved(git: &Git<'_>, submodules: &[PathBuf]) -> Result<(), CommitError
     }
     let call = Call::new(
         "look at the submodules",
-        &["diff-files", "-z", "--name-only", "--ignore-submodules=dirty", "--"],
+        &[
+            "diff-files",
+            "-z",
+            "--name-only",
+            "--ignore-submodules=dirty",
+            "--",
+        ],
     );
     let answer = git.run(call.with(submodules.iter().map(Into::into))).told(WHAT)?;
     match answer.split(|&byte| byte == 0).next() {
@@ -165,11 +181,26 @@ fn refuse_moved(git: &Git<'_>, submodules: &[PathBuf]) -> Result<(), CommitError
 }
 
 /// What differs between the commit and the tree, folders too.
-pub(crate) fn changed(git: &Git<'_>, parent: Option<&ObjectId>, tree: &ObjectId) -> Result<Vec<Entry>, RepoError> {
+pub(crate) fn changed(
+    git: &Git<'_>,
+    parent: Option<&ObjectId>,
+    tree: &ObjectId,
+) -> Result<Vec<Entry>, RepoError> {
     let base = parent.map_or(git.repository.format.empty_tree(), ObjectId::as_str);
     let call = Call::new(
         "compare the trees",
-        &["diff-tree", "-r", "-t", "-z", "--raw", "--no-renames", "--no-ext-diff", "--no-textconv", base, tree.as_str()],
+        &[
+            "diff-tree",
+            "-r",
+            "-t",
+            "-z",
+            "--raw",
+            "--no-renames",
+            "--no-ext-diff",
+            "--no-textconv",
+            base,
+            tree.as_str(),
+        ],
     );
     changes::parse(&git.run(call)?).ok_or_else(|| malformed(git, "a list of changes"))
 }
@@ -189,10 +220,16 @@ fn refuse_what_no_commit_holds(git: &Git<'_>, changed: &[Entry]) -> Result<(), C
     };
     for entry in changed {
         if entry.new == Kind::Repository || entry.old == Kind::Repository {
-            return refuse(entry, "is a git repository of its own, which one commit cannot hold");
+            return refuse(
+                entry,
+                "is a git repository of its own, which one commit cannot hold",
+            );
         }
         if entry.counts() && git.repository.own.holds(&entry.path) {
-            return refuse(entry, "is the driver's own, and stands in the change all the same");
+            return refuse(
+                entry,
+                "is the driver's own, and stands in the change all the same",
+            );
         }
     }
     filters::refuse(git, changed)

@@ -104,5 +104,8 @@ pub(crate) fn under_way(git_dir: &Path) -> Option<&'static str> {
         ("BISECT_LOG", "a bisection is under way"),
     ];
     let is_there = |name: &str| std::fs::symlink_metadata(git_dir.join(name)).is_ok();
-    SIGNS.iter().find(|(name, _)| is_there(name)).map(|&(_, what)| what)
+    SIGNS
+        .iter()
+        .find(|(name, _)| is_there(name))
+        .map(|&(_, what)| what)
 }

@@ -134,7 +134,10 @@ fn format(root: &Path, said: &Said) -> Result<Format, RepoError> {
     match said.get("extensions.objectformat").map(String::as_str) {
         None | Some("sha1") => Ok(Format::Sha1),
         Some("sha256") => Ok(Format::Sha256),
-        Some(other) => Err(RepoError::unsupported(root, format!("its object format is {other}"))),
+        Some(other) => Err(RepoError::unsupported(
+            root,
+            format!("its object format is {other}"),
+        )),
     }
 }
 
@@ -201,7 +204,9 @@ pub(crate) fn environment(all: impl Iterator<Item = (OsString, OsString)>) -> BT
         "GIT_CONFIG",
     ];
     let is_out = |name: &str| OUT.contains(&name) || name.starts_with("GIT_TRACE");
-    let mut all: BTreeMap<_, _> = all.filter(|(name, _)| !name.to_str().is_some_and(is_out)).collect();
+    let mut all: BTreeMap<_, _> = all
+        .filter(|(name, _)| !name.to_str().is_some_and(is_out))
+        .collect();
     all.insert("LC_ALL".into(), "C".into());
     all.insert("GIT_OPTIONAL_LOCKS".into(), "0".into());
     all.insert("GIT_TERMINAL_PROMPT".into(), "0".into());

@@ -100,7 +100,10 @@ impl Settings {
         for (name, value) in &self.kept {
             set(name, value.as_bytes());
         }
-        for (name, file) in [("core.excludesFile", "excludes"), ("core.attributesFile", "attributes")] {
+        for (name, file) in [
+            ("core.excludesFile", "excludes"),
+            ("core.attributesFile", "attributes"),
+        ] {
             set(name, folder.join(file).as_os_str().as_encoded_bytes());
         }
         if format == Format::Sha256 {
@@ -166,11 +169,22 @@ mod tests {
         let said = said(b"core.autocrlf\ninput\0core.sshcommand\nevil\0core.filemode\nfalse\0core.symlinks\0core.fsmonitor\nevil\0");
         let settings = Settings::of(&said);
         let text = String::from_utf8(settings.config(Path::new("/p \"q\""), Format::Sha256)).unwrap();
-        for line in ["autocrlf = \"input\"", "filemode = \"false\"", "symlinks = \"true\"", "safecrlf = \"false\""] {
+        for line in [
+            "autocrlf = \"input\"",
+            "filemode = \"false\"",
+            "symlinks = \"true\"",
+            "safecrlf = \"false\"",
+        ] {
             assert!(text.contains(line), "{line} in {text}");
         }
-        assert!(text.contains("excludesFile = \"/p \\\"q\\\"/excludes\""), "{text}");
-        assert!(text.contains("objectformat = \"sha256\"") && !text.contains("evil"), "{text}");
+        assert!(
+            text.contains("excludesFile = \"/p \\\"q\\\"/excludes\""),
+            "{text}"
+        );
+        assert!(
+            text.contains("objectformat = \"sha256\"") && !text.contains("evil"),
+            "{text}"
+        );
     }
 
     #[test]

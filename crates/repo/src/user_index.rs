@@ -81,7 +81,11 @@ fn take_lock(lock: &Path) -> io::Result<File> {
     let give_up_at = Instant::now() + PATIENCE;
     loop {
         // O_CREAT with O_EXCL follows no link.
-        let taken = OpenOptions::new().write(true).create_new(true).mode(0o666).open(lock);
+        let taken = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o666)
+            .open(lock);
         match taken {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && Instant::now() < give_up_at => {
                 thread::sleep(Duration::from_millis(20));
@@ -100,13 +104,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        let new = Prepared { bytes: b"new".to_vec(), at };
+        let new = Prepared {
+            bytes: b"new".to_vec(),
+            at,
+        };
         fs::write(path("index"), "old").unwrap();
         fs::set_permissions(path("index"), fs::Permissions::from_mode(0o640)).unwrap();
         new.install(folder.path()).unwrap();
         let metadata = fs::metadata(path("index")).unwrap();
         assert_eq!(fs::read(path("index")).unwrap(), b"new");
-        assert_eq!((metadata.modified().unwrap(), metadata.permissions().mode() & 0o777), (at, 0o640));
+        assert_eq!(
+            (
+                metadata.modified().unwrap(),
+                metadata.permissions().mode() & 0o777
+            ),
+            (at, 0o640)
+        );
 
         fs::write(path("victim"), "kept").unwrap();
         for name in ["index.lock", "index"] {

@@ -46,7 +46,11 @@ fn only_the_very_order_is_found_again() {
         (id("b"), parent.as_str(), later.message()),
         (id("b"), parent.as_str(), mentioned),
     ] {
-        assert_eq!(find(listed(&id("2"), &tree, parent, &message).as_bytes(), &order), None, "{message}");
+        assert_eq!(
+            find(listed(&id("2"), &tree, parent, &message).as_bytes(), &order),
+            None,
+            "{message}"
+        );
     }
     assert_eq!(find(b"", &order), None);
 }
