@@ -128,7 +128,7 @@ pub(crate) struct InitArgs {
 pub(crate) enum ModeWord {
     /// Leave it for review
     Propose,
-    /// Ask for commits; this version leaves every change for review
+    /// Commit what the gate allows; that needs a contract, which is for you to write
     Commit,
 }
 
@@ -246,6 +246,9 @@ pub(crate) struct DemoArgs {
     /// A new or empty folder for it [default: one in the system's folder for temporary files]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) dir: Option<PathBuf>,
+    /// Commit what passes and may be committed, instead of leaving it for review
+    #[arg(long)]
+    pub(crate) commit: bool,
     /// Remove the folder at the end if all went as planned
     #[arg(long)]
     pub(crate) remove: bool,

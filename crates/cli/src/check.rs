@@ -2,6 +2,7 @@
 //! `--baseline`, the verifier.
 
 mod baseline;
+mod gate;
 mod repo;
 
 use std::env;
@@ -10,9 +11,9 @@ use std::path::Path;
 use machine_driver::look::{Look, look};
 use machine_driver::preflight;
 use machine_driver::{Clock as _, DriverError, Exit, SystemClock, proof, read_goal};
-use machine_driver_governor::{budget, dial};
+use machine_driver_governor::budget;
+use machine_driver_state::goal::Goal;
 use machine_driver_state::goal::file::GoalFile;
-use machine_driver_state::goal::{Goal, Mode};
 use machine_driver_state::store::Paths;
 use serde_json::json;
 
@@ -23,11 +24,7 @@ use crate::escape;
 use crate::me::Me;
 use crate::narrate::counted;
 use crate::out::Out;
-use crate::run::about_contract;
 use crate::style::{self, paint};
-
-/// Tasks named in a line.
-const NAMED: usize = 8;
 
 /// What was looked at, and what was found.
 #[derive(Debug, PartialEq)]
@@ -80,9 +77,16 @@ pub(crate) fn check(args: &CheckArgs, me: &Me, out: &Out) -> Result<Exit, Failur
     tally.take(repo::check(&file, &Paths::of(path)));
     tally.take(folder(&Paths::of(path)));
     tally.take(log(path, me));
-    tally.take(contract(goal));
-    gate(goal).into_iter().for_each(|line| tally.take(line));
+    tally.take(gate::contract(goal));
+    let now = SystemClock::new().now();
+    gate::gate(&file, now)
+        .into_iter()
+        .for_each(|line| tally.take(line));
+    let (commit, no_commit) = gate::committer(&file, now);
+    commit.into_iter().for_each(|line| tally.take(line));
+    tally.take(gate::alerts(&file));
     tally.take(budget(goal, path));
+    let refused = refused.or(no_commit);
     if args.baseline && refused.is_none() {
         let Some(lines) = baseline::check(&file, &Paths::of(path), out)? else {
             return Ok(Exit::Interrupted);
@@ -271,58 +275,6 @@ fn log(path: &Path, me: &Me) -> Check {
             bad("log", exit, error.to_string(), error.next_step())
         }
     }
-}
-
-fn contract(goal: &Goal) -> Check {
-    match about_contract(goal) {
-        Some(line) => doubtful("contract", line, None),
-        None if goal.contract.is_none() => good(
-            "contract",
-            "none: enough for propose, where changes are left for review",
-        ),
-        None => good("contract", "ratified by somebody else than its proposer"),
-    }
-}
-
-/// What would become of each task's verified change. Tasks of which the same is said share a line.
-fn gate(goal: &Goal) -> Vec<Check> {
-    let granted = dial::granted(goal);
-    let mode = dial::word(granted.mode);
-    let (can, cannot): (Vec<_>, Vec<_>) = goal
-        .tasks
-        .iter()
-        .partition(|task| task.verify_cmd.is_some() || goal.verify_cmd.is_some());
-    let names = |tasks: &[&machine_driver_state::goal::Task]| {
-        let named: Vec<&str> = tasks.iter().take(NAMED).map(|task| task.id.as_str()).collect();
-        let more = tasks.len().saturating_sub(NAMED);
-        named.join(", ")
-            + &if more > 0 {
-                format!(" and {more} more")
-            } else {
-                String::new()
-            }
-    };
-    let mut lines = Vec::new();
-    if !can.is_empty() {
-        let why = granted
-            .because
-            .unwrap_or("as the dial says; the change is left for review");
-        let line = format!("{}: {mode} ({why})", names(&can));
-        lines.push(if goal.mode == Mode::Commit {
-            doubtful("gate", line, None)
-        } else {
-            good("gate", line)
-        });
-    }
-    if !cannot.is_empty() {
-        let line = format!("{}: never done, there is no verify_cmd for it", names(&cannot));
-        lines.push(doubtful(
-            "gate",
-            line,
-            Some("Write a verify_cmd that exits 0 only when the task is done.".into()),
-        ));
-    }
-    lines
 }
 
 fn budget(goal: &Goal, path: &Path) -> Check {

@@ -1,12 +1,14 @@
 //! `demo`: a real goal in a throw-away repository, run as `run` does. It needs sh and git, and no network.
 
+mod history;
 mod plan;
 mod site;
 
 use std::path::{Path, PathBuf};
 
+use machine_driver::alert::Printed;
 use machine_driver::look::look;
-use machine_driver::{Exit, Until, proof};
+use machine_driver::{Driver, Exit, proof};
 use machine_driver_state::store::Paths;
 use serde_json::json;
 
@@ -21,11 +23,23 @@ use crate::run::drive;
 use crate::style::{self, paint};
 use site::Site;
 
+/// What becomes of what passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It is left for review.
+    Review,
+    /// What the gate allows is committed.
+    Commit,
+}
+
 /// `demo`
 pub(crate) fn demo(args: &DemoArgs, me: &Me, out: &Out) -> Result<Exit, Failure> {
-    let site = Site::build(args.dir.as_deref())?;
+    let way = if args.commit { Way::Commit } else { Way::Review };
+    let site = Site::build(args.dir.as_deref(), way)?;
     introduce(&site, out);
-    let summed = drive(&site.goal, Until::Finished, out)?;
+    // Nothing leaves this machine, whatever way to tell people the environment names.
+    let driver = Driver::builder(&site.goal).alerter(Printed::with(|_| Ok(())));
+    let summed = drive(driver, &site.goal, out)?;
     if matches!(summed.exit, Exit::Interrupted | Exit::Terminated) {
         out.json(&summary(
             summed.exit,
@@ -54,9 +68,15 @@ pub(crate) fn demo(args: &DemoArgs, me: &Me, out: &Out) -> Result<Exit, Failure>
 fn introduce(site: &Site, out: &Out) {
     out.say(paint(
         style::STRONG,
-        "A small calculator with failing tests, four tasks, and a stand-in for a coding agent",
+        format!(
+            "A small calculator with failing tests, {} tasks, and a stand-in for a coding agent",
+            plan::tasks(site.way).count()
+        ),
     ));
     out.say("(a script that puts prepared edits in place; nothing leaves this machine).");
+    if site.way == Way::Commit {
+        out.say("Work that passes is committed where a contract, ratified by somebody else than its proposer, allows it.");
+    }
     out.say(format!(
         "It all lies in {}\n",
         escape::line(&site.folder.to_string_lossy())
@@ -67,12 +87,16 @@ fn introduce(site: &Site, out: &Out) {
 fn differences(site: &Site, exit: Exit, out: &Out) -> Result<Vec<String>, Failure> {
     out.say("");
     let seen = look(&site.goal)?;
-    let mut differences = plan::compare(&seen, exit);
+    let mut differences = plan::compare(&seen, exit, site.way);
+    differences.extend(history::compare(site, &seen));
     out.say(paint(style::STRONG, "What happened"));
-    plan::TASKS
-        .iter()
-        .for_each(|planned| out.say(format!("  {:<8} {}", planned.id, planned.story)));
+    for planned in plan::tasks(site.way) {
+        let is_committed = site.way == Way::Commit && planned.is_committed();
+        let end = if is_committed { "; committed" } else { "" };
+        out.say(format!("  {:<8} {}{end}", planned.id, planned.story));
+    }
     out.say("");
+    history::show(site, out);
     for (what, holds) in [
         (log::LOG_HOLDS, proof::verify_log(&site.goal)),
         (log::REPLAY_HOLDS, proof::replay(&site.goal)),
@@ -115,30 +139,70 @@ fn conclude(site: &Site, differences: &[String], removed: bool, me: &Me, out: &O
 
 fn proposals(site: &Site, me: &Me) -> Vec<(String, &'static str)> {
     let goal = &site.goal;
-    let repo = quoted(&site.repo.to_string_lossy());
     let evidence: PathBuf = Paths::of(goal).evidence;
     let feedback = quoted(&evidence.join("divide").to_string_lossy());
-    vec![
+    let mut all = vec![
         (me.on("status", goal), "where each task stands, and what to type"),
         (
             me.on("log show", goal),
             "what was recorded, each line bound to the one before it",
         ),
         (
-            format!("git -C {repo} status && git -C {repo} diff"),
-            "the change that was left for review",
-        ),
-        (
             format!("ls {feedback}"),
             "what worker and verifier wrote, and what the second attempt was told",
+        ),
+    ];
+    all.extend(match site.way {
+        Way::Review => about_review(site, me),
+        Way::Commit => about_commits(site, me),
+    });
+    all.push((
+        format!("cd YOUR-REPOSITORY && {}", me.elsewhere("init")),
+        "a goal.json for your own: it finds the tests and a coding agent",
+    ));
+    all
+}
+
+fn about_review(site: &Site, me: &Me) -> Vec<(String, &'static str)> {
+    let (goal, repo) = (&site.goal, quoted(&site.repo.to_string_lossy()));
+    vec![
+        (
+            format!("git -C {repo} status && git -C {repo} diff"),
+            "the change that was left for review",
         ),
         (
             format!("{} && {}", me.on("retry root", goal), me.on("run", goal)),
             "put the impossible task back and run; kill -9 it at any moment, type the second half again",
         ),
         (
-            format!("cd YOUR-REPOSITORY && {}", me.elsewhere("init")),
-            "a goal.json for your own: it finds the tests and a coding agent",
+            me.elsewhere("demo --commit"),
+            "the same, with commits for what a ratified contract allows",
+        ),
+    ]
+}
+
+fn about_commits(site: &Site, me: &Me) -> Vec<(String, &'static str)> {
+    let (goal, repo) = (&site.goal, quoted(&site.repo.to_string_lossy()));
+    let again = format!(
+        "${{EDITOR:-vi}} {}   # release: \"reversible\": true, \"status\": \"pending\"",
+        quoted(&goal.to_string_lossy())
+    );
+    vec![
+        (
+            format!("git -C {repo} show HEAD"),
+            "one task in one commit; who allowed it and why is in the log, which its trailers name",
+        ),
+        (
+            format!("git -C {repo} revert --no-edit HEAD"),
+            "undo one: that it can be undone so is what \"reversible\" claims",
+        ),
+        (
+            again,
+            "let the release be committed by the next run; its message will name what root left in the tree",
+        ),
+        (
+            me.on("run", goal),
+            "the next run; with \"ratified_by\" set to ada, who proposed the contract, it says COMMIT DENIED",
         ),
     ]
 }

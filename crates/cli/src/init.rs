@@ -63,6 +63,12 @@ fn tell(args: &InitArgs, worker: &Found, verify: Option<&Found>, me: &Me, out: &
     if args.tasks.is_empty() {
         out.note("  no --task was given, so the one task is to make the tests pass; add yours, small ones, each provable");
     }
+    if args.mode == ModeWord::Commit {
+        out.note(
+            "  nothing is committed before you add a `contract` with an `autonomy_ceiling` of 1, ratified by somebody else \
+             than its proposer, and mark the tasks `\"reversible\": true` that are",
+        );
+    }
     out.hint(&format!(
         "`{}`, then `{}`",
         me.on("check", &args.out),

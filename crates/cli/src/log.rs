@@ -108,6 +108,7 @@ fn is_about(record: &Record, task: &TaskId) -> bool {
     match &record.event {
         Event::TaskAdded(added) => added.task == *task,
         Event::Retried(retried) => retried.task == *task || retried.with.contains(task),
+        Event::AlertRaised(raised) => raised.about.as_ref() == Some(task),
         other => other.attempt().is_some_and(|attempt| attempt.task == *task),
     }
 }

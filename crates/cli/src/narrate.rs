@@ -1,7 +1,10 @@
 //! A run in words: what a record says to whoever watches.
 
+mod gate;
+
 use anstyle::Style;
 use machine_driver_governor::dial::{Granted, word};
+use machine_driver_state::alert::{Alert, AlertKind};
 use machine_driver_state::control::Cut;
 use machine_driver_state::event::{
     AttemptRef, Event, GoalEdited, Imported, Interrupted, Requeue, Tampering, VerifyFailed, WorkerClass,
@@ -23,6 +26,9 @@ const TAIL_CHARS: usize = 120;
 /// Characters of a task's text that are shown.
 const TEXT_CHARS: usize = 72;
 
+/// How the one alert begins that no record stands behind.
+const LOG_CRY: &str = "The log was tampered with";
+
 /// One line.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Line {
@@ -33,7 +39,7 @@ pub(crate) struct Line {
 }
 
 /// The banner: what is run, and in which mode.
-pub(crate) fn up(goal: &Goal, state: &State, granted: Granted) -> Vec<Line> {
+pub(crate) fn up(goal: &Goal, state: &State, granted: &Granted) -> Vec<Line> {
     let (tasks, done, blocked) = (goal.tasks.len(), state.plan().done(), state.plan().blocked());
     let mut so_far: Vec<String> = Vec::new();
     so_far.extend((done > 0).then(|| format!("{done} done")));
@@ -52,7 +58,8 @@ pub(crate) fn up(goal: &Goal, state: &State, granted: Granted) -> Vec<Line> {
     );
     let why = granted
         .because
-        .map(|why| format!(" (asked for {}: {why})", word(goal.mode)))
+        .as_deref()
+        .map(|why| format!(" (asked for {}: {})", word(goal.mode), said(why)))
         .unwrap_or_default();
     vec![
         kept(style::STRONG, first),
@@ -60,8 +67,9 @@ pub(crate) fn up(goal: &Goal, state: &State, granted: Granted) -> Vec<Line> {
     ]
 }
 
-/// What a record says; nothing for those that another one's line tells.
-pub(crate) fn lines(record: &Record, goal: &Goal, state: &State) -> Vec<Line> {
+/// What a record says; nothing for those that another one's line tells. `paths` is the size of the change that the gate
+/// let through last.
+pub(crate) fn lines(record: &Record, goal: &Goal, state: &State, paths: Option<u64>) -> Vec<Line> {
     match &record.event {
         Event::Dispatch(attempt, _) => vec![dispatch(attempt, goal, state)],
         Event::WorkerExited(attempt, exited) => vec![worker_exited(&attempt.task, exited)],
@@ -92,7 +100,7 @@ pub(crate) fn lines(record: &Record, goal: &Goal, state: &State) -> Vec<Line> {
         Event::Imported(imported) => vec![plain(imported_line(imported))],
         Event::GoalEdited(edited) => vec![plain(edited_line(edited))],
         Event::Tampering(tampering) => vec![kept(style::BAD, tampering_line(tampering))],
-        _ => Vec::new(),
+        event => gate::line(event, paths).into_iter().collect(),
     }
 }
 
@@ -103,6 +111,9 @@ pub(crate) fn under_way(record: &Record) -> Option<String> {
         Event::WorkerExited(attempt, _) => {
             Some(format!("{} attempt {}: verify", attempt.task, attempt.attempt))
         }
+        Event::GateAllowed(attempt, _) => {
+            Some(format!("{} attempt {}: commit", attempt.task, attempt.attempt))
+        }
         _ => None,
     }
 }
@@ -111,7 +122,7 @@ pub(crate) fn under_way(record: &Record) -> Option<String> {
 pub(crate) const fn is_over(record: &Record) -> bool {
     !matches!(
         &record.event,
-        Event::Dispatch(..) | Event::WorkerStarted(..) | Event::WorkerExited(..)
+        Event::Dispatch(..) | Event::WorkerStarted(..) | Event::WorkerExited(..) | Event::GateAllowed(..)
     )
 }
 
@@ -256,11 +267,17 @@ fn tampering_line(tampering: &Tampering) -> String {
         .kept_as
         .as_deref()
         .map(|kept| format!("; kept as {}, the driver's copy restored", escape::line(kept)));
-    format!(
-        "TAMPERING: {} while the driver ran{}",
-        said(&tampering.what),
-        kept.unwrap_or_default()
-    )
+    let what = said(&tampering.what);
+    let when = " while the driver ran";
+    let when = if what.ends_with(when) { "" } else { when };
+    format!("TAMPERING: {what}{when}{}", kept.unwrap_or_default())
+}
+
+/// An alert that no record can tell of: the log itself was tampered with. Every other one is about a record that was told
+/// already, or about the contract, of which the start speaks.
+pub(crate) fn cry(alert: &Alert) -> Option<Line> {
+    let is_of_the_log = alert.kind == AlertKind::Tampering && alert.text.starts_with(LOG_CRY);
+    is_of_the_log.then(|| kept(style::BAD, format!("TAMPERING: {}", said(&alert.text))))
 }
 
 /// `1 task`, `2 tasks`, `2 tries`

@@ -1,8 +1,11 @@
 //! `run`: the loop, told as it goes.
 
-use std::path::{Path, PathBuf};
+mod tell;
 
-use machine_driver::{Clock as _, Driver, Exit, Notice, Stop, Summary, SystemClock, Until};
+use std::path::Path;
+
+use machine_driver::look::{Look, look};
+use machine_driver::{Builder, Driver, Exit, Stop, Summary, Until};
 use machine_driver_state::goal::{Goal, Status};
 use machine_driver_state::id::TaskId;
 use machine_driver_state::state::State;
@@ -10,15 +13,13 @@ use serde_json::{Value, json};
 
 use crate::app::summary;
 use crate::args::RunArgs;
-
 use crate::error::Failure;
-use crate::escape;
-use crate::me::Me;
+use crate::me::{Me, quoted};
 use crate::narrate;
 use crate::out::Out;
 use crate::signals;
-use crate::style::paint;
-use crate::when;
+use tell::Teller;
+pub(crate) use tell::about_contract;
 
 /// Works the goal off, and says how it ended and what to type then.
 pub(crate) fn run(args: &RunArgs, me: &Me, out: &Out) -> Result<Exit, Failure> {
@@ -27,7 +28,8 @@ pub(crate) fn run(args: &RunArgs, me: &Me, out: &Out) -> Result<Exit, Failure> {
         None if args.once => Until::OneAttempt,
         None => Until::Finished,
     };
-    let summed = drive(&args.goal.path, until, out)?;
+    let driver = Driver::builder(&args.goal.path).until(until);
+    let summed = drive(driver, &args.goal.path, out)?;
     let hints = hints(&args.goal.path, &summed, me);
     out.json(&summary(summed.exit, summary_fields(&summed, &hints)));
     hints.iter().for_each(|hint| out.hint(hint));
@@ -35,143 +37,16 @@ pub(crate) fn run(args: &RunArgs, me: &Me, out: &Out) -> Result<Exit, Failure> {
 }
 
 /// Runs the driver as `run` does: guarded, ended in order by signals, told as it goes.
-pub(crate) fn drive(goal: &Path, until: Until, out: &Out) -> Result<Summary, Failure> {
+pub(crate) fn drive(driver: Builder, goal: &Path, out: &Out) -> Result<Summary, Failure> {
     let stop = Stop::new();
     let switch = stop.clone();
     let _listening = signals::listen(out, move |cut| switch.ask(cut))?;
-    let teller = Teller {
-        goal: goal.to_owned(),
-        out: out.clone(),
-    };
-    let driver = Driver::builder(goal).guarded().stop(&stop).until(until);
+    let mut teller = Teller::new(goal, out);
+    let driver = driver.guarded().stop(&stop);
     let driver = driver.on_notice(move |notice| teller.tell(notice)).build();
     let summed = driver.and_then(Driver::run);
     out.idle();
     Ok(summed?)
-}
-
-struct Teller {
-    goal: PathBuf,
-    out: Out,
-}
-
-impl Teller {
-    fn tell(&self, notice: &Notice<'_>) {
-        match notice {
-            Notice::Up { goal, state, granted } => {
-                self.say(narrate::up(goal, state, *granted));
-                self.out.json(&up_json(&self.goal, goal, state, *granted));
-                about_contract(goal)
-                    .into_iter()
-                    .for_each(|line| self.out.warn(line));
-            }
-            Notice::Recorded { record, goal, state } => {
-                if narrate::is_over(record) {
-                    self.out.idle();
-                }
-                self.say(narrate::lines(record, goal, state));
-                if let Some(what) = narrate::under_way(record) {
-                    self.out.busy(what);
-                }
-                if self.out.is_json() {
-                    let line: Option<Value> = record
-                        .line()
-                        .ok()
-                        .and_then(|line| serde_json::from_str(&line).ok());
-                    self.out.json(&json!({"type": "record", "record": line}));
-                }
-            }
-            Notice::Waiting { until, time } => {
-                if time.as_secs() >= 2 {
-                    self.out.busy(format!(
-                        "waiting {} until {}",
-                        when::span(*time),
-                        when::moment(*until)
-                    ));
-                }
-                self.out
-                    .json(&json!({"type": "waiting", "until": until.to_string(), "ms": millis(*time)}));
-            }
-            other => self.tell_of_the_past(other),
-        }
-    }
-
-    /// What an earlier run left behind.
-    fn tell_of_the_past(&self, notice: &Notice<'_>) {
-        match notice {
-            Notice::TornTail { bytes } => self.out.warn(format!(
-                "the log ended in the middle of a line ({bytes} bytes, cut off by a crash); it was removed, what it \
-                 was to say never happened"
-            )),
-            Notice::ClockBehind { by } => self.out.warn(format!(
-                "the clock is {} behind the log; time goes on from the last record",
-                when::span(*by)
-            )),
-            Notice::OrphansEnded { count } => {
-                let what = narrate::counted(*count as usize, "process").replace("processs", "processes");
-                self.out.warn(format!("ended {what} that an earlier driver had left running"));
-            }
-            Notice::EditedUnderWay => self.out.warn(
-                "goal.json was changed, and an attempt was under way when the last driver was killed; it is taken as your \
-                 edit, but the worker could have made it: look at it"
-                    .to_owned(),
-            ),
-            Notice::ProgressRemoved => self.out.warn(
-                "goal.json shows no progress, but there is a log, and the log counts; to do a task again set its `status` \
-                 to `pending` while no driver runs, or use `retry`; to begin from nothing, move the log away"
-                    .to_owned(),
-            ),
-            Notice::Adopted { kept_as } => self.out.warn(format!(
-                "the log was written by the original driver; it is kept as {}, and its progress goes on",
-                escape::line(kept_as)
-            )),
-            _ => {}
-        }
-    }
-
-    fn say(&self, lines: Vec<narrate::Line>) {
-        for line in lines
-            .into_iter()
-            .filter(|line| line.stays || !self.out.is_quiet())
-        {
-            self.out.say(paint(line.style, line.text));
-        }
-    }
-}
-
-/// Box 0 at a start, where there is something to say.
-pub(crate) fn about_contract(goal: &Goal) -> Option<String> {
-    let why = match &goal.contract {
-        Some(contract) => {
-            machine_driver_governor::contract::not_ratified(contract, SystemClock::new().now())?
-        }
-        None if narrate::wants_commit(goal) => "there is none",
-        None => return None,
-    };
-    Some(format!(
-        "the contract is not ratified ({why}): nothing may be committed, and changes are left for review"
-    ))
-}
-
-fn up_json(
-    path: &Path,
-    goal: &Goal,
-    state: &State,
-    granted: machine_driver_governor::dial::Granted,
-) -> Value {
-    use machine_driver_governor::dial::word;
-    json!({
-        "type": "up",
-        "goal": goal.name,
-        "path": path.to_string_lossy(),
-        "repo": goal.repo.to_string_lossy(),
-        "tasks": goal.tasks.len(),
-        "done": state.plan().done(),
-        "blocked": state.plan().blocked(),
-        "mode_asked": word(goal.mode),
-        "mode": word(granted.mode),
-        "because": granted.because,
-    })
 }
 
 fn summary_fields(summed: &Summary, hints: &[String]) -> Value {
@@ -193,6 +68,7 @@ fn summary_fields(summed: &Summary, hints: &[String]) -> Value {
 /// What to type after a run that ended like this.
 fn hints(path: &Path, summed: &Summary, me: &Me) -> Vec<String> {
     let resume = me.on("run", path);
+    let found = look(path).ok();
     match summed.exit {
         Exit::Interrupted | Exit::Terminated | Exit::Halted => {
             vec![format!("everything is saved; go on with `{resume}`")]
@@ -205,28 +81,32 @@ fn hints(path: &Path, summed: &Summary, me: &Me) -> Vec<String> {
                 path.display()
             )]
         }
-        Exit::Blocked => vec![
-            format!("see why with `{}`", me.on("status", path)),
-            format!(
-                "mend what is in the way, then `{}` and `{resume}`",
-                me.on(&retry_words(path), path)
-            ),
-        ],
+        Exit::Blocked => {
+            let retry = me.on(&retry_words(found.as_ref()), path);
+            let mut hints = vec![
+                format!("see why with `{}`", me.on("status", path)),
+                format!("mend what is in the way, then `{retry}` and `{resume}`"),
+            ];
+            hints.extend(found.as_ref().and_then(commits));
+            hints
+        }
         Exit::Done if summed.remaining > 0 => {
             vec![format!(
                 "{} to do; go on with `{resume}`",
                 narrate::counted(summed.remaining, "task")
             )]
         }
-        _ => review(path).into_iter().collect(),
+        _ => found
+            .iter()
+            .flat_map(|found| [commits(found), review(found)])
+            .flatten()
+            .collect(),
     }
 }
 
 /// `retry ID` for the task that the others wait for, or the first that is blocked.
-fn retry_words(path: &Path) -> String {
-    let first = machine_driver::look::look(path)
-        .ok()
-        .and_then(|look| first_blocked(look.file.goal(), &look.state));
+fn retry_words(found: Option<&Look>) -> String {
+    let first = found.and_then(|found| first_blocked(found.file.goal(), &found.state));
     first.map_or_else(|| "retry TASK".to_owned(), |id| retry_word(&id))
 }
 
@@ -253,19 +133,35 @@ pub(crate) fn retry_word(id: &TaskId) -> String {
     }
 }
 
-/// Where the finished work is to be looked at.
-fn review(path: &Path) -> Option<String> {
-    let repo = machine_driver::read_goal(path).ok()?.goal().repo.clone();
-    let is_git = repo.join(".git").exists();
-    let repo = crate::me::quoted(&repo.to_string_lossy());
-    is_git.then(|| {
+/// Where the commits are to be seen.
+fn commits(found: &Look) -> Option<String> {
+    let count = committed(found);
+    let repo = quoted(&found.file.goal().repo.to_string_lossy());
+    (count > 0).then(|| format!("see the commits with `git -C {repo} log --oneline -{count}`"))
+}
+
+/// Where a change is to be looked at that was left for review.
+fn review(found: &Look) -> Option<String> {
+    let repo = &found.file.goal().repo;
+    let is_left = committed(found) == 0 || found.state.held_back().is_some();
+    (is_left && repo.join(".git").exists()).then(|| {
+        let repo = quoted(&repo.to_string_lossy());
         format!("look at the change with `git -C {repo} status` and `diff`, and commit what you like")
     })
 }
 
-fn millis(time: std::time::Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+/// How many tasks have a commit.
+fn committed(found: &Look) -> usize {
+    let tasks = found.file.goal().tasks.iter();
+    tasks
+        .filter(|task| {
+            found
+                .state
+                .task(&task.id)
+                .is_some_and(|known| known.commit.is_some())
+        })
+        .count()
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,7 +10,7 @@ use machine_driver::look::{Look, look};
 use machine_driver::{Clock as _, Exit, SystemClock};
 use machine_driver_governor::{budget, dial};
 use machine_driver_state::goal::{Goal, Status, Task};
-use machine_driver_state::state::Run;
+use machine_driver_state::state::{Run, Waiting};
 use machine_driver_state::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -33,6 +33,8 @@ struct Row {
     /// When it was done, or when its work began.
     since: Option<Timestamp>,
     why: Option<String>,
+    /// The commit that holds it.
+    commit: Option<String>,
 }
 
 /// `status`
@@ -74,6 +76,7 @@ fn rows(seen: &Look) -> Vec<Row> {
             attempts: found.attempts,
             since: found.done.or(found.started),
             why: found.reason.clone(),
+            commit: found.commit.clone(),
         },
         _ => known_row(seen, task),
     };
@@ -85,6 +88,7 @@ fn known_row(seen: &Look, task: &Task) -> Row {
     let known = state.task(&task.id).cloned().unwrap_or_default();
     let current = state.current().filter(|current| current.task == task.id);
     let is_cut_off = current.is_some() && seen.driver.is_none();
+    let commit = known.commit.as_ref().map(ToString::to_string);
     Row {
         id: task.id.to_string(),
         status: state.status(&task.id),
@@ -96,6 +100,7 @@ fn known_row(seen: &Look, task: &Task) -> Row {
         why: known
             .reason
             .or(is_cut_off.then(|| "cut off; the next run goes on with it".to_owned())),
+        commit,
     }
 }
 
@@ -139,12 +144,12 @@ fn counts(rows: &[Row], next: &str) -> Value {
 
 fn status_json(seen: &Look, rows: &[Row], path: &Path, next: &str, now: Timestamp) -> Value {
     let goal = seen.file.goal();
-    let granted = dial::granted(goal);
+    let granted = dial::granted(goal, &seen.state, now);
     let tasks: Vec<Value> = rows
         .iter()
         .map(|row| {
             json!({"id": row.id, "status": row.status, "attempts": row.attempts,
-               "since": row.since.map(|at| at.to_string()), "why": row.why})
+               "since": row.since.map(|at| at.to_string()), "why": row.why, "commit": row.commit})
         })
         .collect();
     json!({
@@ -154,12 +159,23 @@ fn status_json(seen: &Look, rows: &[Row], path: &Path, next: &str, now: Timestam
         "repo": goal.repo.to_string_lossy(),
         "mode_asked": dial::word(goal.mode),
         "mode": dial::word(granted.mode),
+        "because": granted.because,
         "driver": seen.driver,
         "tasks": tasks,
+        "alerts_waiting": alerts_json(seen),
         "budget": budget_json(goal, seen, now),
         "last_success_at": last_success(seen).map(|at| at.to_string()),
         "next": next,
     })
+}
+
+fn alerts_json(seen: &Look) -> Vec<Value> {
+    let one = |waiting: &Waiting| {
+        let alert = &waiting.alert;
+        json!({"id": alert.id.as_str(), "kind": alert.kind.word(), "task": alert.task, "text": alert.text,
+               "at": alert.at.to_string(), "sinks": waiting.sinks})
+    };
+    seen.state.outbox().waiting().map(one).collect()
 }
 
 fn budget_json(goal: &Goal, seen: &Look, now: Timestamp) -> Value {

@@ -1,6 +1,6 @@
 //! The folder that is worked on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use machine_driver::Exit;
 use machine_driver_state::goal::file::GoalFile;
@@ -31,7 +31,12 @@ pub(super) fn check(file: &GoalFile, paths: &Paths) -> Check {
     }
     let changed = changed(Path::new(&top), paths);
     if changed > 0 {
-        let fix = Some("Commit or stash them first: the worker's changes will lie among them.".into());
+        let so = if wants_commit(file.goal()) {
+            "they would go into the first commit"
+        } else {
+            "the worker's changes will lie among them"
+        };
+        let fix = Some(format!("Commit or stash them first: {so}."));
         return doubtful(
             "repo",
             format!(
@@ -79,17 +84,16 @@ fn changed(top: &Path, paths: &Paths) -> usize {
             "--no-renames",
         ],
     );
-    let own = [
-        &paths.goal,
-        &paths.log,
-        &paths.evidence,
-        &paths.control,
-        &paths.aar,
-    ];
+    let (own, prefixes) = (paths.own(), paths.own_prefixes());
+    let begins = |path: &Path, with: &Path| {
+        path.as_os_str()
+            .as_encoded_bytes()
+            .starts_with(with.as_os_str().as_encoded_bytes())
+    };
     let is_own = |path: &str| {
         let path = top.join(path);
-        own.iter()
-            .any(|own| path == **own || own.canonicalize().is_ok_and(|own| path == own))
+        let is_this = |own: &PathBuf| path == *own || own.canonicalize().is_ok_and(|own| path == own);
+        own.iter().any(is_this) || prefixes.iter().any(|prefix| begins(&path, prefix))
     };
     let status = status.unwrap_or_default();
     status

@@ -18,6 +18,11 @@ fn folder(goal: &str) -> (tempfile::TempDir, PathBuf) {
 /// What `check` prints, the folder's name hidden.
 fn text(goal: &str, baseline: bool) -> (Exit, String) {
     let (folder, path) = folder(goal);
+    text_in(&folder, &path, baseline)
+}
+
+fn text_in(folder: &tempfile::TempDir, path: &Path, baseline: bool) -> (Exit, String) {
+    let path = path.to_owned();
     let args = CheckArgs {
         baseline,
         goal: GoalArgs { path },
@@ -32,7 +37,17 @@ fn text(goal: &str, baseline: bool) -> (Exit, String) {
     let text = text
         .replace(real.to_str().unwrap(), "/w")
         .replace(folder.path().to_str().unwrap(), "/w");
-    (exit, text.replace(&sh, "/bin/sh"))
+    (exit, without_chance(&text.replace(&sh, "/bin/sh")))
+}
+
+/// The digest depends on the folder's name, and who is told on the environment of whoever runs the tests.
+fn without_chance(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.contains("  alerts  "));
+    let line = |line: &str| match line.split_once("its digest is ") {
+        Some((before, digest)) if digest.len() == 64 => format!("{before}its digest is DIGEST\n"),
+        _ => format!("{line}\n"),
+    };
+    lines.map(line).collect::<String>().trim_end().to_owned()
 }
 
 const FINE: &str = r#"{"goal": "fine", "repo": ".", "worker_cmd": "true {task}", "verify_cmd": "true",
@@ -54,6 +69,62 @@ fn a_goal_with_much_to_say_about() {
     let (exit, text) = text(goal, false);
     assert_eq!(exit, Exit::Done);
     insta::assert_snapshot!("check_odd", text);
+}
+
+const RATIFIED: &str = r#"{"goal": "ready", "repo": ".", "worker_cmd": "true {task}", "verify_cmd": "true",
+    "mode": "commit", "contract": {"proposed_by": "ann", "ratified_by": "bob", "autonomy_ceiling": 1},
+    "budget": {"max_worker_runs": 9},
+    "tasks": [{"id": "t1", "goal": "one", "reversible": true}, {"id": "t2", "goal": "two"},
+              {"id": "t3", "goal": "three", "reversible": true}, {"id": "t4", "goal": "four", "status": "done"}]}"#;
+
+#[test]
+fn what_may_be_committed_and_what_not() {
+    let (folder, path) = folder(RATIFIED);
+    in_git(folder.path(), &["init", "-q", "-b", "main"]);
+    in_git(folder.path(), &["config", "user.name", "x"]);
+    in_git(folder.path(), &["config", "user.email", "x@example.invalid"]);
+    in_git(folder.path(), &["commit", "-q", "--allow-empty", "-m", "a"]);
+    let (exit, text) = text_in(&folder, &path, false);
+    assert_eq!(exit, Exit::Done, "{text}");
+    insta::assert_snapshot!("check_ready", text);
+    let left = crate::git::ask(folder.path(), &["status", "--porcelain"]);
+    assert_eq!(
+        left.as_deref(),
+        Some("?? goal.json"),
+        "check leaves nothing behind"
+    );
+}
+
+#[test]
+fn commits_that_could_be_allowed_need_git() {
+    let (exit, text) = text(RATIFIED, true);
+    assert_eq!(exit, Exit::BadGoal, "{text}");
+    insta::assert_snapshot!("check_no_git", text);
+}
+
+fn in_git(folder: &Path, arguments: &[&str]) {
+    let output = git(folder, arguments).unwrap();
+    assert!(output.status.success(), "{arguments:?}");
+}
+
+#[test]
+fn an_alert_that_nobody_would_get_is_bad() {
+    let alerts = r#""alerts": {"webhook": {"url": "https://example.invalid", "secret_file": "no-such-file"}}, "tasks""#;
+    let (_folder, path) = folder(&FINE.replace("\"tasks\"", alerts));
+    let check = gate::alerts(&read_goal(&path).unwrap());
+    assert_eq!(check.found, Found::Bad(Exit::BadGoal), "{check:?}");
+    assert!(
+        check.detail.contains("alerts could not be sent") && check.fix.is_some(),
+        "{check:?}"
+    );
+
+    let alerts = r#""alerts": {"command": ["true"]}, "tasks""#;
+    let (_folder, path) = folder(&FINE.replace("\"tasks\"", alerts));
+    let check = gate::alerts(&read_goal(&path).unwrap());
+    assert!(
+        check.found == Found::Good && check.detail.contains("command"),
+        "{check:?}"
+    );
 }
 
 #[test]
@@ -112,10 +183,7 @@ fn a_baseline_should_fail_before_the_work() {
 #[test]
 fn a_repository_with_changes_is_told_and_the_drivers_own_files_are_not() {
     let (folder, path) = folder(FINE);
-    let run = |arguments: &[&str]| {
-        let output = git(folder.path(), arguments).unwrap();
-        assert!(output.status.success(), "{arguments:?}");
-    };
+    let run = |arguments: &[&str]| in_git(folder.path(), arguments);
     let file = read_goal(&path).unwrap();
     let found = || repo::check(&file, &Paths::of(&path));
     assert!(found().detail.contains("a plain folder"), "{:?}", found());

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::{is_free, plan};
+use super::{Way, is_free, plan};
 use crate::error::Failure;
 use crate::git::git;
 
@@ -20,22 +20,28 @@ const REPOSITORY: [(&str, &str); 6] = [
 ];
 
 /// What lies beside it: the stand-in and its edits.
-const STAND_IN: [(&str, &str); 6] = [
+const STAND_IN: [(&str, &str); 7] = [
     ("fake-agent.sh", include_str!("files/fake-agent.sh")),
     ("edits/add.sh", include_str!("files/add.sh")),
     ("edits/divide.first.sh", include_str!("files/divide.first.sh")),
     ("edits/divide.second.sh", include_str!("files/divide.second.sh")),
     ("edits/average.sh", include_str!("files/average.sh")),
     ("edits/root.sh", include_str!("files/root.sh")),
+    ("edits/release.sh", include_str!("files/release.sh")),
 ];
 
-/// Who commits the repository's first state: nobody's own git configuration is asked.
-const IDENTITY: [&str; 4] = [
-    "-c",
-    "user.name=machine-driver demo",
-    "-c",
-    "user.email=demo@example.invalid",
+/// What the first commit says.
+pub(super) const FIRST: &str = "A small calculator with failing tests";
+
+/// Who commits: nobody's own git configuration is asked.
+const IDENTITY: [(&str, &str); 2] = [
+    ("user.name", "machine-driver demo"),
+    ("user.email", "demo@example.invalid"),
 ];
+
+/// Who the demo's contract names.
+pub(super) const PROPOSER: &str = "ada";
+pub(super) const RATIFIER: &str = "grace";
 
 /// Where the demo lies.
 #[derive(Debug)]
@@ -43,13 +49,14 @@ pub(super) struct Site {
     pub(super) folder: PathBuf,
     pub(super) repo: PathBuf,
     pub(super) goal: PathBuf,
+    pub(super) way: Way,
 }
 
 impl Site {
     /// Makes folder, repository and goal. Where that fails, nothing is left of a folder with a name of its own.
-    pub(super) fn build(folder: Option<&Path>) -> Result<Self, Failure> {
+    pub(super) fn build(folder: Option<&Path>, way: Way) -> Result<Self, Failure> {
         if let Some(folder) = folder {
-            return Self::fill(&make_folder(folder)?);
+            return Self::fill(&make_folder(folder)?, way);
         }
         let made = tempfile::Builder::new().prefix("machine-driver-demo-").tempdir();
         let made = made.map_err(Failure::io("make a folder in", std::env::temp_dir()))?;
@@ -57,17 +64,18 @@ impl Site {
             .path()
             .canonicalize()
             .map_err(Failure::io("find", made.path()))?;
-        let site = Self::fill(&folder)?;
+        let site = Self::fill(&folder, way)?;
         let _kept = made.keep();
         Ok(site)
     }
 
-    fn fill(folder: &Path) -> Result<Self, Failure> {
+    fn fill(folder: &Path, way: Way) -> Result<Self, Failure> {
         let folder = folder.to_owned();
         let site = Self {
             repo: folder.join("repo"),
             goal: folder.join("goal.json"),
             folder,
+            way,
         };
         write_all(&site.repo, &REPOSITORY)?;
         write_all(&site.folder, &STAND_IN)?;
@@ -108,15 +116,11 @@ fn commit(repo: &Path) -> Result<(), Failure> {
         repo,
         &["-c", "init.defaultBranch=main", "init", "-q", "--template="],
     )?;
+    for (name, value) in IDENTITY {
+        ask(repo, &["config", "--local", name, value])?;
+    }
     ask(repo, &["add", "--all"])?;
-    let message = [
-        "commit",
-        "-q",
-        "--no-verify",
-        "-m",
-        "A small calculator with failing tests",
-    ];
-    ask(repo, &[IDENTITY.as_slice(), &message].concat())
+    ask(repo, &["commit", "-q", "--no-verify", "-m", FIRST])
 }
 
 fn ask(repo: &Path, arguments: &[&str]) -> Result<(), Failure> {
@@ -134,23 +138,44 @@ fn ask(repo: &Path, arguments: &[&str]) -> Result<(), Failure> {
     Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }
 
-fn goal(site: &Site) -> serde_json::Value {
-    let tasks = plan::TASKS.iter().map(|task| {
-        let mut value = json!({"id": task.id, "goal": task.goal});
-        if let (false, Some(value)) = (task.after.is_empty(), value.as_object_mut()) {
-            value.insert("after".into(), json!(task.after));
-        }
-        value
-    });
-    json!({
+fn goal(site: &Site) -> Value {
+    let is_commit = site.way == Way::Commit;
+    let tasks = plan::tasks(site.way).map(|planned| task(planned, is_commit));
+    let mut goal = json!({
         "goal": "demo",
         "repo": site.repo.to_string_lossy(),
         "worker_cmd": "sh ../fake-agent.sh {task_id} {feedback_file}",
         "verify_cmd": "sh test.sh \"$MACHINE_TASK_ID\"",
-        "mode": "propose",
+        "mode": if is_commit { "commit" } else { "propose" },
         "max_attempts": 2,
         "tick_seconds": 0.1,
         "budget": {"max_worker_runs": 20, "max_wall_seconds": 300},
         "tasks": tasks.collect::<Vec<_>>(),
+    });
+    if let (true, Some(goal)) = (is_commit, goal.as_object_mut()) {
+        goal.insert("contract".into(), contract());
+    }
+    goal
+}
+
+fn task(planned: &plan::Planned, is_commit: bool) -> Value {
+    let mut task = Map::new();
+    task.insert("id".into(), json!(planned.id));
+    task.insert("goal".into(), json!(planned.goal));
+    if !planned.after.is_empty() {
+        task.insert("after".into(), json!(planned.after));
+    }
+    if is_commit && planned.reversible {
+        task.insert("reversible".into(), json!(true));
+    }
+    task.into()
+}
+
+fn contract() -> Value {
+    json!({
+        "definition_of_done": "every operation of calc.sh passes its tests",
+        "proposed_by": PROPOSER,
+        "ratified_by": RATIFIER,
+        "autonomy_ceiling": 1,
     })
 }

@@ -9,7 +9,7 @@ use crate::style::{self, paint};
 use crate::when;
 
 /// Said by the line's own columns, or of use to programs alone.
-const LEFT_OUT: [&str; 12] = [
+const LEFT_OUT: [&str; 14] = [
     "seq",
     "ts",
     "prev_hash",
@@ -22,6 +22,8 @@ const LEFT_OUT: [&str; 12] = [
     "idempotency_key",
     "autonomy_used",
     "sig",
+    "about",
+    "dedup_key",
 ];
 
 /// Characters of one field's value.
@@ -30,9 +32,20 @@ const VALUE_CHARS: usize = 100;
 /// `2026-11-22 10:00:00Z  verify_failed       t1  attempt=2 reason="exit 1" …`
 pub(super) fn text(record: &Record) -> String {
     let style = match record.event {
-        Event::Proposed(..) | Event::Verified(..) | Event::GoalComplete(_) => style::GOOD,
-        Event::Quarantine(..) | Event::BudgetHalt(_) | Event::Tampering(_) => style::BAD,
-        Event::VerifyFailed(..)
+        Event::Proposed(..)
+        | Event::Verified(..)
+        | Event::Commit(..)
+        | Event::CommitEmpty(..)
+        | Event::GoalComplete(_) => style::GOOD,
+        Event::Quarantine(..)
+        | Event::BudgetHalt(_)
+        | Event::Tampering(_)
+        | Event::CommitDenied(..)
+        | Event::CommitFailed(..)
+        | Event::AlertRaised(_) => style::BAD,
+        Event::GateDenied(..)
+        | Event::GateEscalated(..)
+        | Event::VerifyFailed(..)
         | Event::VerifyUnavailable(..)
         | Event::Interrupted(..)
         | Event::Requeue(..) => style::WARN,
@@ -78,6 +91,7 @@ fn field(key: &str, value: &Value) -> String {
     format!("{key}={text}")
 }
 
+/// A digest, an object of git, or the id of an alert.
 fn is_hash(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    matches!(text.len(), 32 | 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -1,8 +1,10 @@
 use clap::Parser;
+use machine_driver_state::alert::{AlertId, AlertKind};
 use machine_driver_state::canonical::sha256;
-use machine_driver_state::event::Cause;
+use machine_driver_state::change::{Change, ObjectId, RefName};
 use machine_driver_state::event::{
-    AttemptRef, Dispatch, DriverUp, OutputDigest, Quarantine, VerifyFailed, WorkerClass, WorkerExited,
+    AlertDelivered, AlertRaised, AttemptRef, Cause, Commit, DenialCode, Dispatch, DriverUp, GateAllowed,
+    GateDenied, OutputDigest, Quarantine, VerifyFailed, WorkerClass, WorkerExited,
 };
 use machine_driver_state::id::{ActorId, SessionId};
 use machine_driver_state::time::Timestamp;
@@ -21,6 +23,57 @@ fn attempt(task: &str, number: u32) -> AttemptRef {
     }
 }
 
+fn change() -> Change {
+    Change {
+        reference: RefName::new("refs/heads/main").unwrap(),
+        parent: ObjectId::new(&"1234567890".repeat(4)).ok(),
+        tree: ObjectId::new(&"abcdef".repeat(7)[..40]).unwrap(),
+        paths: 2,
+    }
+}
+
+/// What the gate and the outbox write.
+fn of_the_gate() -> Vec<Event> {
+    let allowed = GateAllowed {
+        change: change(),
+        contract: sha256(b"contract"),
+        needs: 1,
+        rollback_ref: change().parent,
+        left_over: vec![TaskId::new("t0").unwrap()],
+    };
+    let commit = Commit {
+        commit: ObjectId::new(&"0".repeat(40)).unwrap(),
+        tree: change().tree,
+        parent: change().parent,
+    };
+    let denied = GateDenied {
+        code: DenialCode::HeldBack,
+        reason: "another \u{202e} is in the way".into(),
+        at_mutation: true,
+    };
+    let id = AlertId::new(&"c".repeat(32)).unwrap();
+    let raised = AlertRaised {
+        id: id.clone(),
+        kind: AlertKind::Quarantine,
+        dedup_key: "g/t1/quarantine".into(),
+        about: TaskId::new("t1").ok(),
+        text: "t1 was given up\n\u{1b}[2J".into(),
+        sinks: vec!["telegram".into()],
+    };
+    let delivered = AlertDelivered {
+        id,
+        sink: "telegram".into(),
+        tries: 3,
+    };
+    vec![
+        Event::GateAllowed(attempt("t1", 2), allowed),
+        Event::Commit(attempt("t1", 2), commit),
+        Event::GateDenied(attempt("t2", 1), denied),
+        Event::AlertRaised(raised),
+        Event::AlertDelivered(delivered),
+    ]
+}
+
 fn records() -> Vec<Record> {
     let output = OutputDigest {
         bytes: 31,
@@ -32,9 +85,12 @@ fn records() -> Vec<Record> {
         boot_id: "b".into(),
         goal: "evil \u{1b}[2J goal".into(),
         goal_sha256: sha256(b"g"),
-        mode_asked: "propose".into(),
+        mode_asked: "commit".into(),
         mode: "propose".into(),
         tier: "guardian".into(),
+        gate: true,
+        repo: Some(change()),
+        sinks: vec!["telegram".into(), "evil \u{1b}[2J".into()],
     };
     let exited = WorkerExited {
         class: WorkerClass::Ok,
@@ -72,6 +128,10 @@ fn records() -> Vec<Record> {
         Event::VerifyFailed(attempt("t1", 1), failed),
         Event::Quarantine(attempt("goal", 1), given_up),
     ];
+    chain(events)
+}
+
+fn chain(events: Vec<Event>) -> Vec<Record> {
     let mut head = None;
     let record = |(index, event): (usize, Event)| {
         let at = Timestamp::from_millis(1_795_341_600_000 + i64::try_from(index).unwrap() * 3_600_000);
@@ -139,13 +199,23 @@ fn a_query_takes_what_fits_all_its_flags() {
 }
 
 #[test]
+fn an_alert_about_a_task_is_about_it() {
+    let args = query_of(&["--task", "t1", "--event", "alert_raised"]);
+    let all = chain(of_the_gate());
+    assert_eq!(all.iter().filter(|record| matches(&args, record)).count(), 1);
+    let args = query_of(&["--task", "t2", "--event", "alert_raised"]);
+    assert!(!all.iter().any(|record| matches(&args, record)));
+}
+
+#[test]
 fn a_task_called_goal_is_not_the_goal() {
     check(&["--task", "goal"], &["quarantine"]);
 }
 
 #[test]
 fn lines_for_people() {
-    let lines: Vec<String> = records().iter().map(line::text).collect();
+    let all = [records(), chain(of_the_gate())].concat();
+    let lines: Vec<String> = all.iter().map(line::text).collect();
     let text = anstream::adapter::strip_str(&lines.join("\n")).to_string();
     assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
     insta::assert_snapshot!("log_show", text);

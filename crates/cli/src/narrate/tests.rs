@@ -22,7 +22,7 @@ fn goal() -> Goal {
     GoalFile::parse(text, &place).unwrap().goal().clone()
 }
 
-fn attempt(number: u32) -> AttemptRef {
+pub(super) fn attempt(number: u32) -> AttemptRef {
     AttemptRef {
         task: TaskId::new("t1").unwrap(),
         attempt: number,
@@ -33,8 +33,13 @@ fn attempt(number: u32) -> AttemptRef {
 }
 
 fn told(event: Event) -> String {
+    told_of(event, None)
+}
+
+/// What is said of an event, when the change has so many paths.
+pub(super) fn told_of(event: Event, paths: Option<u64>) -> String {
     let record = Record::after(None, Timestamp::from_millis(NOW), "d", event).unwrap();
-    lines(&record, &goal(), &State::new())
+    lines(&record, &goal(), &State::new(), paths)
         .into_iter()
         .map(|line| line.text + "\n")
         .collect()
@@ -155,6 +160,10 @@ fn of_the_goal() -> Vec<Event> {
             what: "goal.json was edited".into(),
             kept_as,
         }),
+        Event::Tampering(Tampering {
+            what: "HEAD of the repository was moved from a to b while the driver ran".into(),
+            kept_as: None,
+        }),
     ]
 }
 
@@ -176,6 +185,9 @@ fn records_that_another_ones_line_tells_say_nothing() {
         mode_asked: "propose".into(),
         mode: "propose".into(),
         tier: "group".into(),
+        gate: false,
+        repo: None,
+        sinks: Vec::new(),
     };
     assert_eq!(told(Event::DriverUp(up)), "");
     let again = Requeue {
@@ -192,4 +204,51 @@ fn counts_have_their_plural() {
     let all =
         [(0, "task"), (1, "task"), (2, "task"), (1, "try"), (2, "try")].map(|(n, what)| counted(n, what));
     assert_eq!(all, ["0 tasks", "1 task", "2 tasks", "1 try", "2 tries"]);
+}
+
+#[test]
+fn the_banner_says_why_the_mode_is_not_the_one_asked_for() {
+    let mut goal = goal();
+    goal.mode = Mode::Commit;
+    let mode = |mode, because: Option<&str>| {
+        let because = because.map(str::to_owned);
+        up(&goal, &State::new(), &Granted { mode, because })
+            .remove(1)
+            .text
+    };
+    assert_eq!(mode(Mode::Commit, None), "mode=commit");
+    assert_eq!(
+        mode(Mode::Propose, Some("a \u{1b}[2J reason")),
+        "mode=propose (asked for commit: a \\e[2J reason)"
+    );
+}
+
+#[test]
+fn an_alert_is_told_where_nothing_else_tells_it() {
+    let alert = |kind, text: &str| Alert {
+        id: machine_driver_state::alert::AlertId::new(&"a".repeat(32)).unwrap(),
+        kind,
+        goal: "g".into(),
+        task: None,
+        text: text.into(),
+        at: Timestamp::from_millis(NOW),
+    };
+    let log = alert(
+        AlertKind::Tampering,
+        "The log was tampered with: \u{1b}[2J. The driver stopped.",
+    );
+    let line = cry(&log).unwrap();
+    assert_eq!(
+        line.text,
+        "TAMPERING: The log was tampered with: \\e[2J. The driver stopped."
+    );
+    assert!(line.stays);
+    assert_eq!(cry(&alert(AlertKind::Tampering, "goal.json was edited: x")), None);
+    assert_eq!(
+        cry(&alert(
+            AlertKind::Quarantine,
+            "The log was tampered with, says the task"
+        )),
+        None
+    );
 }

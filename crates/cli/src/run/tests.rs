@@ -1,7 +1,12 @@
 use std::fs;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use machine_driver::{Clock, look::look};
+use machine_driver::Clock;
+use machine_driver::alert::Printed;
+use machine_driver_governor::{CommitError, CommitOrder, Committed, Committer, Permit};
+use machine_driver_state::change::{Change, ObjectId, RefName};
+use machine_driver_state::control::Control;
 use machine_driver_state::time::Timestamp;
 
 use super::*;
@@ -9,7 +14,7 @@ use crate::out::captured::capture;
 
 /// A clock that goes on only while something waits, so that what is printed has no times in it that differ.
 #[derive(Debug, Default)]
-struct Waited(AtomicI64);
+pub(crate) struct Waited(AtomicI64);
 
 impl Clock for Waited {
     fn now(&self) -> Timestamp {
@@ -22,6 +27,56 @@ impl Clock for Waited {
     }
 }
 
+/// A repository in which the n-th look finds as many changed paths as the n-th number says.
+#[derive(Debug)]
+pub(crate) struct Scripted {
+    paths: Mutex<Vec<u64>>,
+    head: Mutex<u8>,
+}
+
+impl Scripted {
+    pub(crate) fn new(paths: &[u64]) -> Self {
+        Self {
+            paths: Mutex::new(paths.iter().rev().copied().collect()),
+            head: Mutex::new(0),
+        }
+    }
+}
+
+fn object(kind: &str, number: u8) -> ObjectId {
+    ObjectId::new(&format!("{kind}{number:02}").repeat(20)[..40]).unwrap()
+}
+
+impl Committer for Scripted {
+    fn read_change(&self, _: &Control<'_>) -> Result<Change, CommitError> {
+        let head = *self.head.lock().unwrap();
+        let paths = self.paths.lock().unwrap().pop();
+        let paths = paths.ok_or_else(|| CommitError::Refused {
+            why: "`big.bin` is kept by a filter".into(),
+        })?;
+        Ok(Change {
+            reference: RefName::new("refs/heads/main").unwrap(),
+            parent: Some(object("c", head)),
+            tree: object("e", head + u8::from(paths > 0)),
+            paths,
+        })
+    }
+
+    fn made(&self, _: &CommitOrder) -> Result<Option<ObjectId>, CommitError> {
+        Ok(None)
+    }
+
+    fn commit(&self, _: &CommitOrder, _: Permit) -> Result<Committed, CommitError> {
+        let mut head = self.head.lock().unwrap();
+        *head += 1;
+        let note = (*head == 2).then(|| "the index could not be refreshed".to_owned());
+        Ok(Committed {
+            id: object("c", *head),
+            note,
+        })
+    }
+}
+
 /// What a run of this goal prints: to stdout, to stderr, and how it ends. Not guarded, as a test has no `main`.
 fn printed(goal: &str, json: bool, quiet: bool) -> (String, String, Summary) {
     let folder = tempfile::tempdir().unwrap();
@@ -29,12 +84,13 @@ fn printed(goal: &str, json: bool, quiet: bool) -> (String, String, Summary) {
     let repo = format!(r#""repo": {:?}"#, folder.path().to_str().unwrap());
     fs::write(&path, goal.replace(r#""repo": ".""#, &repo)).unwrap();
     let (summed, stdout, stderr) = capture(json, quiet, |out| {
-        let teller = Teller {
-            goal: path.clone(),
-            out: out.clone(),
-        };
+        let mut teller = Teller::new(&path, out);
+        // Where the goal asks for commits: 2 paths at the start, then what each task leaves.
         let driver = Driver::builder(&path)
             .clock(Waited::default())
+            .committer(Scripted::new(&[2, 3, 1, 0, 4, 5]))
+            // Not what the environment of whoever runs the tests names.
+            .alerter(Printed::with(|_| Ok(())))
             .on_notice(move |notice| teller.tell(notice));
         let summed = driver.build().unwrap().run().unwrap();
         let hints = hints(&path, &summed, &Me::plain());
@@ -91,6 +147,34 @@ fn a_run_as_people_read_it() {
 fn quiet_keeps_what_scripts_look_for() {
     let (stdout, stderr, _) = printed(MIXED, false, true);
     insta::assert_snapshot!("run_quiet", format!("{stdout}----- stderr\n{stderr}"));
+}
+
+pub(crate) const COMMITS: &str = r#"{"goal": "commits", "repo": ".", "worker_cmd": "true {task}", "verify_cmd": "true",
+    "mode": "commit", "contract": {"proposed_by": "ann", "ratified_by": "bob", "autonomy_ceiling": 1}, "tick_seconds": 0,
+    "tasks": [
+        {"id": "three", "goal": "changes three paths", "reversible": true},
+        {"id": "one", "goal": "changes one path", "reversible": true},
+        {"id": "none", "goal": "changes nothing", "reversible": true},
+        {"id": "free", "goal": "nobody marked it as reversible"},
+        {"id": "behind", "goal": "what free left is in the way", "reversible": true},
+        {"id": "odd", "goal": "leaves something that no commit can hold", "reversible": true}
+    ]}"#;
+
+#[test]
+fn commits_as_people_read_them() {
+    let (stdout, stderr, summed) = printed(COMMITS, false, false);
+    assert_eq!(summed.exit, Exit::Done);
+    insta::assert_snapshot!("run_commits", format!("{stdout}----- stderr\n{stderr}"));
+}
+
+#[test]
+fn a_contract_that_nobody_else_ratified_denies_every_commit() {
+    let goal = COMMITS.replace("bob", "Ann");
+    let (stdout, stderr, summed) = printed(&goal, false, true);
+    assert_eq!(summed.exit, Exit::Done);
+    let denied = "COMMIT DENIED three: the contract is not ratified: who proposed it has ratified it\n";
+    assert!(stdout.contains(denied), "{stdout}{stderr}");
+    assert!(!stdout.contains("committed as"), "{stdout}");
 }
 
 #[test]
@@ -174,6 +258,7 @@ fn a_task_behind_a_blocked_one_is_not_the_one_to_retry() {
     fs::write(&path, goal).unwrap();
     Driver::builder(&path)
         .clock(Waited::default())
+        .alerter(Printed::with(|_| Ok(())))
         .build()
         .unwrap()
         .run()

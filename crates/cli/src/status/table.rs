@@ -1,5 +1,6 @@
 //! The table that a person reads.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 
 use anstyle::Style;
@@ -21,7 +22,7 @@ const WHY_CHARS: usize = 100;
 const ID_CHARS: usize = 24;
 
 pub(super) fn text(seen: &Look, rows: &[Row], now: Timestamp) -> String {
-    let mut text = head(seen, rows) + "\n\n";
+    let mut text = head(seen, rows, now) + "\n\n";
     let width = rows
         .iter()
         .map(|row| row.id.len())
@@ -37,14 +38,20 @@ pub(super) fn text(seen: &Look, rows: &[Row], now: Timestamp) -> String {
         text += &line(row, width);
     }
     text.push('\n');
-    for (name, value) in [("budget", budget(seen, now)), ("last success", last(seen, now))] {
+    let under = [
+        ("mode", mode(seen, now)),
+        ("alerts", alerts(seen)),
+        ("budget", Some(budget(seen, now))),
+        ("last success", Some(last(seen, now))),
+    ];
+    for (name, value) in under.into_iter().filter_map(|(name, value)| Some((name, value?))) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{} {value}", paint(style::FAINT, format!("{name:<12}")));
     }
     text
 }
 
-fn head(seen: &Look, rows: &[Row]) -> String {
+fn head(seen: &Look, rows: &[Row], now: Timestamp) -> String {
     let goal = seen.file.goal();
     let count = |status: Status| rows.iter().filter(|row| row.status == status).count();
     let mut parts = vec![format!(
@@ -57,7 +64,10 @@ fn head(seen: &Look, rows: &[Row]) -> String {
             .filter(|n| *n > 0)
             .map(|n| format!("{n} blocked")),
     );
-    parts.push(format!("mode={}", dial::word(dial::granted(goal).mode)));
+    parts.push(format!(
+        "mode={}",
+        dial::word(dial::granted(goal, &seen.state, now).mode)
+    ));
     parts.push(match seen.driver {
         Some(0) => "a driver is at work".into(),
         Some(pid) => format!("driver {pid} is at work"),
@@ -73,17 +83,45 @@ fn head(seen: &Look, rows: &[Row]) -> String {
 fn line(row: &Row, width: usize) -> String {
     let (style, word) = word(row.status);
     let since = row.since.map(when::moment).unwrap_or_default();
-    let why = row
-        .why
-        .as_deref()
-        .map(|why| escape::cut(why, WHY_CHARS))
-        .unwrap_or_default();
+    let commit = row.commit.as_deref().map(|id| format!("commit {}", short(id)));
+    let why = row.why.as_deref().map(|why| escape::cut(why, WHY_CHARS));
+    let why = why.or(commit).unwrap_or_default();
     let status = paint(style, format!("{word:<8}"));
     let line = format!(
         "  {:<width$}  {status}{:>9}  {since:<21} {why}",
         row.id, row.attempts
     );
     line.trim_end().to_owned() + "\n"
+}
+
+/// The first 12 digits of a commit's id; goal.json may hold anything.
+fn short(id: &str) -> String {
+    escape::line(&id.chars().take(12).collect::<String>())
+}
+
+/// Why the mode is not the one asked for.
+fn mode(seen: &Look, now: Timestamp) -> Option<String> {
+    let granted = dial::granted(seen.file.goal(), &seen.state, now);
+    let (mode, because) = (dial::word(granted.mode), granted.because?);
+    let asked = dial::word(seen.file.goal().mode);
+    Some(format!("{mode}, not {asked}: {}", escape::cut(&because, 300)))
+}
+
+/// What has not reached a person yet, and through what it is to.
+fn alerts(seen: &Look) -> Option<String> {
+    let waiting: Vec<_> = seen.state.outbox().waiting().collect();
+    let sinks: BTreeSet<&str> = waiting
+        .iter()
+        .flat_map(|one| &one.sinks)
+        .map(String::as_str)
+        .collect();
+    let sinks: Vec<String> = sinks.into_iter().map(|sink| escape::cut(sink, 80)).collect();
+    let then = if seen.driver.is_some() {
+        ""
+    } else {
+        "; the next run sends them"
+    };
+    (!waiting.is_empty()).then(|| format!("{} waiting: {}{then}", waiting.len(), sinks.join(", ")))
 }
 
 fn word(status: Status) -> (Style, &'static str) {

@@ -1,7 +1,11 @@
 use std::fs;
 
+use machine_driver::Driver;
+use machine_driver::alert::{Alert, AlertError, Alerter};
+
 use super::*;
 use crate::out::captured::capture;
+use crate::run::tests::{COMMITS, Scripted, Waited};
 
 const DAY: i64 = 1_795_341_600_000;
 
@@ -61,6 +65,62 @@ fn the_json() {
     assert_eq!(
         counts(&rows, "x"),
         json!({"tasks": 3, "done": 1, "blocked": 1, "remaining": 1, "next": ["x"]})
+    );
+}
+
+#[derive(Debug)]
+struct Offline;
+
+impl Alerter for Offline {
+    fn name(&self) -> &str {
+        "tele\u{1b}gram"
+    }
+
+    fn send(&self, _: &Alert) -> Result<(), AlertError> {
+        Err(AlertError::temporary("there is no network"))
+    }
+}
+
+/// A run with commits, of which one task is given up, while nobody can be told.
+fn after_commits() -> Look {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("goal.json");
+    let goal = COMMITS.replace(
+        r#""id": "odd","#,
+        r#""id": "odd", "verify_cmd": "false", "max_attempts": 1,"#,
+    );
+    fs::write(&file, in_folder(&goal, folder.path())).unwrap();
+    let driver = Driver::builder(&file)
+        .clock(Waited::default())
+        .committer(Scripted::new(&[0, 3, 1, 0, 4, 5, 6]))
+        .alerter(Offline);
+    driver.build().unwrap().run().unwrap();
+    look(&file).unwrap()
+}
+
+#[test]
+fn commits_and_what_nobody_was_told_yet() {
+    let seen = after_commits();
+    let rows = rows(&seen);
+    let text = table::text(&seen, &rows, Timestamp::from_millis(DAY + 3_600_000));
+    let text = anstream::adapter::strip_str(&text).to_string();
+    assert!(!text.contains('\u{1b}'), "{text}");
+    insta::assert_snapshot!("status_commits", text);
+
+    let now = Timestamp::from_millis(DAY);
+    let value = status_json(&seen, &rows, Path::new("goal.json"), "x", now);
+    assert_eq!(
+        value["tasks"][0]["commit"],
+        "c01c01c01c01c01c01c01c01c01c01c01c01c01c"
+    );
+    assert_eq!(value["tasks"][2]["commit"], json!(null));
+    let because = value["because"].as_str().unwrap();
+    assert!(because.contains("`behind`"), "{because}");
+    let waiting = value["alerts_waiting"].as_array().unwrap();
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(
+        (&waiting[0]["kind"], &waiting[0]["task"], &waiting[0]["sinks"]),
+        (&json!("quarantine"), &json!("odd"), &json!(["tele\u{1b}gram"]))
     );
 }
 

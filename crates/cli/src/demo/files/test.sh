@@ -27,6 +27,9 @@ divide)
 average)
     expect 4 average 3 5
     ;;
+release)
+    expect 1.0 release
+    ;;
 root)
     root=$(sh ./calc.sh root 2 2>/dev/null)
     square=$((${root:-0} * ${root:-0}))
