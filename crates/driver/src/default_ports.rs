@@ -74,10 +74,7 @@ fn refused(file: &GoalFile, error: &RepoError) -> DriverError {
 ///
 /// # Errors
 /// [`DriverError::Refused`] where one is named and cannot be set up: an alert that nobody would get is no alert.
-pub(crate) fn alerters(
-    file: &GoalFile,
-    given: &[Arc<dyn Alerter>],
-) -> Result<Vec<Arc<dyn Alerter>>, DriverError> {
+pub fn alerters(file: &GoalFile, given: &[Arc<dyn Alerter>]) -> Result<Vec<Arc<dyn Alerter>>, DriverError> {
     if !given.is_empty() {
         return Ok(given.to_vec());
     }

@@ -38,7 +38,8 @@ impl Driver {
         }
     }
 
-    /// Reads what the verifier is about to judge. Cut off where the driver is stopped meanwhile: then there is nothing.
+    /// Reads what the verifier is about to judge. Nothing where something was recorded instead: the rules are asked again.
+    /// So it is where the driver is stopped meanwhile.
     /// Where it cannot be read, that is recorded as a verify that could not run.
     pub(crate) fn read_change(
         &mut self,
@@ -57,7 +58,9 @@ impl Driver {
         }
         let why = match read {
             Some(Ok(change)) => {
-                self.check_head(&change)?;
+                if self.head_moved(&change)? {
+                    return Ok(None); // Told first; then it is asked for again.
+                }
                 let (change, no_change) = (Some(change), None);
                 return Ok(Some(Judged { change, no_change }));
             }
@@ -76,21 +79,22 @@ impl Driver {
         Ok(None)
     }
 
-    /// HEAD moves by this run alone.
-    fn check_head(&mut self, change: &Change) -> Result<(), DriverError> {
+    /// HEAD moves by this run alone. Whether it was recorded now that it did not.
+    fn head_moved(&mut self, change: &Change) -> Result<bool, DriverError> {
         let short = |id: &Option<ObjectId>| id.as_ref().map_or("no commit", ObjectId::short).to_owned();
         let Some(left) = self.held.state.repo_head() else {
-            return Ok(());
+            return Ok(false);
         };
         if *left == change.parent || self.held.state.tampered() {
-            return Ok(());
+            return Ok(false);
         }
         let what = format!(
             "HEAD of the repository was moved from {} to {} while the driver ran",
             short(left),
             short(&change.parent)
         );
-        self.tampered(what, None)
+        self.tampered(what, None)?;
+        Ok(true)
     }
 
     /// Makes the commit that the gate allowed, unless it was made already, and records what came of it.
@@ -122,7 +126,11 @@ impl Driver {
         order: &CommitOrder,
         committer: &Arc<dyn Committer>,
     ) -> Result<(), DriverError> {
+        let head = self.held.state.head();
         self.look_around()?;
+        if self.held.state.head() != head {
+            return Ok(()); // Somebody is told first; then the gate is asked.
+        }
         let now = self.timeline.now();
         let permit = match decide(self.goal(), &self.held.state, index, now) {
             Ok(permit) => permit,

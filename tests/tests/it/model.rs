@@ -1,6 +1,6 @@
 //! The whole machine on a model of a disk: rules, store and scripted workers, crashed after each operation that changes the
 //! disk, and again in the recovery; every state that a kill or a power cut may leave goes on to the end, and its history is
-//! checked.
+//! checked: no worker without its dispatch, one commit for each that the gate allowed, every alert sent.
 //!
 //! `MACHINE_DRIVER_MODEL=n` crashes each recovery at its first n operations; default 4.
 
@@ -11,18 +11,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use machine_driver_governor::replay::{Goals, Replay};
-use machine_driver_governor::{Action, next_action};
+use machine_driver_governor::{Action, CommitOrder, decide, next_action};
+use machine_driver_state::alert::AlertId;
 use machine_driver_state::canonical::sha256;
+use machine_driver_state::change::{Change, ObjectId, RefName};
 use machine_driver_state::control::Cut;
 use machine_driver_state::event::{
-    AttemptRef, DriverUp, Event, Interrupted, OutputDigest, Stage, Verified, VerifyFailed, WorkerClass,
-    WorkerExited,
+    AlertDelivered, AttemptRef, Commit, DriverUp, Event, Interrupted, OutputDigest, Stage, Verified,
+    VerifyFailed, WorkerClass, WorkerExited,
 };
 use machine_driver_state::goal::file::{Checkpoint, GoalFile, Place, Progress, TaskProgress};
 use machine_driver_state::goal::{Goal, Status};
 use machine_driver_state::id::{ActorId, Digest};
 use machine_driver_state::record::Head;
-use machine_driver_state::state::{Run, State};
+use machine_driver_state::state::{Phase, Run, State};
 use machine_driver_state::store::model::ModelDisk;
 use machine_driver_state::store::{Access, Expected, FileStore, Paths, Store, StoreError};
 use machine_driver_state::time::Timestamp;
@@ -32,9 +34,10 @@ use machine_driver_tests::{History, say};
 const GOAL: &str = "/w/goal.json";
 const TEXT: &str = r#"{
   "goal": "g", "repo": "repo", "worker_cmd": "scripted", "verify_cmd": "scripted", "tick_seconds": 0, "max_attempts": 2,
+  "mode": "commit", "contract": { "proposed_by": "ann", "ratified_by": "bob", "autonomy_ceiling": 1 },
   "tasks": [
-    { "id": "twice", "goal": "passes the second time" },
-    { "id": "limited", "goal": "is rate limited once", "after": ["twice"] },
+    { "id": "twice", "goal": "passes the second time", "reversible": true },
+    { "id": "limited", "goal": "is rate limited once", "after": ["twice"], "reversible": true },
     { "id": "never", "goal": "never passes", "max_attempts": 1 },
     { "id": "behind", "goal": "waits in vain", "after": ["never"] }
   ]
@@ -48,6 +51,30 @@ struct World {
     runs: Vec<String>,
     /// Lines of the log whose append returned.
     promised: Vec<String>,
+    /// The record that allowed each commit of the repository, in order.
+    commits: Vec<Digest>,
+    /// The alerts that went out, again and again perhaps.
+    sent: Vec<String>,
+}
+
+impl World {
+    /// Where HEAD is: each commit has an id of its own.
+    fn head(&self) -> ObjectId {
+        object(&format!("commit {:?}", self.commits))
+    }
+
+    fn change(&self) -> Change {
+        Change {
+            reference: RefName::new("refs/heads/main").unwrap(),
+            parent: Some(self.head()),
+            tree: object(&format!("tree after {} runs", self.runs.len())),
+            paths: 1,
+        }
+    }
+}
+
+fn object(seed: &str) -> ObjectId {
+    ObjectId::new(&sha256(seed.as_bytes()).to_string()).unwrap()
 }
 
 fn paths() -> Paths {
@@ -123,11 +150,21 @@ impl<'a> Mini<'a> {
             boot_id: "b".into(),
             goal: goal.name.clone(),
             goal_sha256: goal.digest,
-            mode_asked: "propose".into(),
-            mode: "propose".into(),
+            mode_asked: "commit".into(),
+            mode: "commit".into(),
             tier: "group".into(),
+            gate: true,
+            repo: Some(self.world.change()),
+            sinks: vec!["bot".into()],
         };
         self.record(Event::DriverUp(up))?;
+        let waiting: Vec<AlertId> = self
+            .state
+            .outbox()
+            .waiting()
+            .map(|waiting| waiting.alert.id.clone())
+            .collect();
+        waiting.into_iter().try_for_each(|id| self.send(id))?;
         self.show()?;
         let worker = ActorId::new("worker").unwrap();
         loop {
@@ -137,6 +174,7 @@ impl<'a> Mini<'a> {
                 Action::ClearUp(attempt, stage) => self.record(crashed(attempt, stage))?,
                 Action::Work(attempt, _) => self.work(attempt)?,
                 Action::Verify(attempt, ..) => self.verify(attempt)?,
+                Action::Commit(attempt, index) => self.commit(attempt, index)?,
                 Action::Wait(until) => self.now = until,
                 Action::Stop(run) => {
                     assert_eq!(run, Run::Complete);
@@ -155,7 +193,42 @@ impl<'a> Mini<'a> {
         let record = self.store.append(self.now, event)?;
         self.world.promised.push(record.line().unwrap());
         self.state.apply(&record).unwrap();
+        if let Event::AlertRaised(raised) = &record.event {
+            self.send(raised.id.clone())?;
+        }
         if shows { self.show() } else { Ok(()) }
+    }
+
+    /// Sent only after it is where no power cut can reach it.
+    fn send(&mut self, id: AlertId) -> Result<(), StoreError> {
+        self.has_synced(id.as_str());
+        self.world.sent.push(id.to_string());
+        let (sink, tries) = ("bot".into(), 1);
+        self.record(Event::AlertDelivered(AlertDelivered { id, sink, tries }))
+    }
+
+    /// Made only after what allows it is where no power cut can reach it, and once.
+    fn commit(&mut self, attempt: AttemptRef, index: usize) -> Result<(), StoreError> {
+        let Some(Phase::Allowed(allowed)) = self.state.current().map(|current| current.phase.clone()) else {
+            panic!("a commit that nothing allowed");
+        };
+        self.has_synced(&allowed.record.to_string());
+        if self.world.commits.last() != Some(&allowed.record) {
+            let order = CommitOrder::of(self.file.goal(), index, &allowed).unwrap();
+            assert!(
+                decide(self.file.goal(), &self.state, index, self.now)
+                    .unwrap()
+                    .covers(&order)
+            );
+            assert_eq!(allowed.change.parent, Some(self.world.head()));
+            self.world.commits.push(allowed.record);
+        }
+        let commit = Commit {
+            commit: self.world.head(),
+            tree: allowed.change.tree,
+            parent: allowed.change.parent,
+        };
+        self.record(Event::Commit(attempt, commit))
     }
 
     fn work(&mut self, attempt: AttemptRef) -> Result<(), StoreError> {
@@ -212,6 +285,8 @@ impl<'a> Mini<'a> {
                     verifier_id,
                     output: output(),
                     wall_ms: 1,
+                    change: Some(self.world.change()),
+                    no_change: None,
                 },
             )
         } else {
@@ -244,7 +319,7 @@ impl<'a> Mini<'a> {
                 done: known.done,
                 reason: known.reason,
                 verify_tail: known.verify_tail,
-                commit: None,
+                commit: known.commit.map(|commit| commit.to_string()),
             }
         };
         let progress = Progress {
@@ -296,6 +371,22 @@ fn goes_on_to_the_end(disk: &ModelDisk, world: &World) {
     history.is_consistent();
     history.asked_for(&world.runs.join("\n"));
     assert_eq!(history.names().last(), Some(&"goal_complete"));
+    let allowed: Vec<Digest> = history
+        .of("gate_allowed")
+        .map(|one| Digest::new(one["hash"].as_str().unwrap()).unwrap())
+        .collect();
+    assert_eq!(
+        (&world.commits, history.count("commit")),
+        (&allowed, 2),
+        "one commit for each that was allowed"
+    );
+    assert_eq!(history.count("alert_raised"), 1);
+    for alert in history.of("alert_raised") {
+        assert!(
+            world.sent.iter().any(|sent| alert["id"] == **sent),
+            "an alert was lost"
+        );
+    }
     let shown = parse(&String::from_utf8(disk.contents()[Path::new(GOAL)].clone()).unwrap());
     let statuses: Vec<Status> = shown.progress().tasks.iter().map(|task| task.status).collect();
     assert_eq!(

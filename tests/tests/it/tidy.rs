@@ -316,3 +316,90 @@ fn the_papers_are_there() {
         assert!(repository().join(name).is_file(), "{name} is missing");
     }
 }
+
+/// An embedder with ports of its own compiles none of this.
+#[test]
+fn without_its_features_the_driver_starts_no_process_and_knows_no_network() {
+    let tree = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args([
+            "tree",
+            "-p",
+            "machine-driver",
+            "--no-default-features",
+            "-e",
+            "normal",
+            "--prefix",
+            "none",
+            "--offline",
+        ])
+        .current_dir(repository())
+        .output();
+    let Some(tree) = tree.ok().filter(|tree| tree.status.success()) else {
+        machine_driver_tests::skip("what an embedder compiles", "cargo tree does not work here");
+        return;
+    };
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let names: Vec<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains(&"machine-driver-governor"), "{names:?}");
+    for heavy in [
+        "duct",
+        "ureq",
+        "rustls",
+        "ring",
+        "machine-driver-repo",
+        "machine-driver-process",
+    ] {
+        assert!(!names.contains(&heavy), "{heavy} is compiled in any case");
+    }
+}
+
+/// Exactly one place can change a reference of a repository: what makes commits. (The demo makes its own repository.)
+#[test]
+fn one_function_changes_references() {
+    let words = [
+        "update-ref",
+        "symbolic-ref",
+        "\"branch\"",
+        "\"reset\"",
+        "\"commit\"",
+        "\"merge\"",
+        "\"rebase\"",
+        "\"push\"",
+        "\"tag\"",
+    ];
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_for_tests()) {
+        let code = source
+            .code()
+            .take_while(|(_, line)| !line.contains("#[cfg(test)]"));
+        for (line, text) in code {
+            if words.iter().any(|word| text.contains(word)) {
+                found.push(format!("{}:{line}: {}", source.path, text.trim()));
+            }
+        }
+    }
+    let is_meant = |place: &&String| {
+        // Names of an event, a key and a mode, which start nothing.
+        [
+            "crates/state/src/",
+            "crates/governor/src/dial.rs",
+            "crates/cli/src/demo/",
+            "crates/cli/src/args.rs",
+        ]
+        .iter()
+        .any(|start| place.starts_with(start))
+    };
+    let places: Vec<&String> = found.iter().filter(|place| !is_meant(place)).collect();
+    let changing: Vec<&&String> = places
+        .iter()
+        .filter(|place| place.contains("update-ref"))
+        .collect();
+    assert_eq!(changing.len(), 1, "{places:#?}");
+    assert!(changing[0].starts_with("crates/repo/src/commit"), "{changing:?}");
+    // And it is only reached with a permit, which only the gate makes.
+    nowhere(
+        "a permit is made by the gate alone",
+        |source| source.path != "crates/governor/src/gate.rs" && !source.is_for_tests(),
+        |line| line.contains("Permit {") && !line.contains("impl"),
+    );
+}
