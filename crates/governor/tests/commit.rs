@@ -7,11 +7,12 @@ mod common;
 use std::time::Duration;
 
 use common::{Ground, World, change, committing, digest, goal, id, interrupted, object};
-use machine_driver_governor::{Action, CommitOrder};
+use machine_driver_governor::{Action, CommitError, CommitOrder, dial};
+use machine_driver_state::change::RefName;
 use machine_driver_state::control::Cut;
 use machine_driver_state::event::{
-    AttemptRef, Cause, CommitEmpty, DenialCode, Event, GateAllowed, GateDenied, GoalEdited, OutputDigest,
-    Proposed, Retried, Stage, Tampering, Verified,
+    AttemptRef, Cause, Commit, CommitDenied, CommitEmpty, CommitFailed, DenialCode, Event, GateAllowed,
+    GateDenied, GoalEdited, OutputDigest, Proposed, Retried, Stage, Tampering, Verified,
 };
 use machine_driver_state::goal::{Goal, Mode, Status};
 use machine_driver_state::record::Record;
@@ -780,101 +781,121 @@ fn a_replay_wants_what_box_0_says() {
 }
 
 /// What [`State::apply`](machine_driver_state::state::State::apply) itself refuses, whatever asks for it.
-#[test]
-fn a_state_takes_up_nothing_of_the_gate_out_of_order() {
-    let mut world = at_the_gate(single());
-    let Action::Record(Event::GateAllowed(attempt, allowed)) = world.next() else {
-        panic!("{:?}", world.next())
-    };
-    let reason = "r".to_owned();
-    let refuse = |world: &World, event: Event, why: &str| {
-        let record = Record::after(world.state.head(), world.now, "d", event).unwrap();
-        let error = world.state.clone().apply(&record).unwrap_err().to_string();
-        assert!(error.contains(why), "{error}");
-    };
-    let commit = |tree| {
+#[track_caller]
+fn check_refused(world: &World, event: Event, why: &str) {
+    let record = Record::after(world.state.head(), world.now, "d", event).unwrap();
+    let error = world.state.clone().apply(&record).unwrap_err().to_string();
+    assert!(error.contains(why), "{error}");
+}
+
+/// The events of the gate about one attempt.
+struct Say(AttemptRef);
+
+impl Say {
+    fn commit(&self, tree: u32) -> Event {
         let (commit, tree, parent) = (object(8), object(tree), Some(object(1)));
-        Event::Commit(
-            attempt.clone(),
-            machine_driver_state::event::Commit { commit, tree, parent },
-        )
-    };
-    let failed = machine_driver_state::event::CommitFailed {
-        reason: reason.clone(),
-    };
-    let failed = Event::CommitFailed(attempt.clone(), failed);
-    let denied = |code, at_mutation| {
-        let reason = reason.clone();
-        Event::GateDenied(
-            attempt.clone(),
-            GateDenied {
-                code,
-                reason,
-                at_mutation,
-            },
-        )
-    };
-    let denied_commit = |reason: &str| {
-        let reason = reason.to_owned();
-        Event::CommitDenied(
-            attempt.clone(),
-            machine_driver_state::event::CommitDenied { reason },
-        )
-    };
-    let proposed = Event::Proposed(attempt.clone(), Proposed {});
-    let empty = Event::CommitEmpty(attempt.clone(), CommitEmpty { tree: object(2) });
-    refuse(&world, commit(2), "it was not allowed");
-    refuse(&world, failed.clone(), "it was not allowed");
-    refuse(&world, denied(DenialCode::Budget, true), "the gate was not asked");
-    refuse(&world, denied_commit("r"), "the contract did not forbid it");
-    refuse(&world, proposed.clone(), "the gate was not asked");
-    refuse(&world, empty.clone(), "there is something to commit");
-    let mut other = allowed.clone();
-    other.change.paths += 1;
-    refuse(
-        &world,
-        Event::GateAllowed(attempt.clone(), other),
-        "it is not the change that was verified",
-    );
+        Event::Commit(self.0.clone(), Commit { commit, tree, parent })
+    }
 
-    let mut refused = World::on(world.goal.clone(), world.ground.clone());
-    refused.state = world.state.clone();
-    refused.say(denied(DenialCode::Expired, false));
-    refuse(
-        &refused,
-        proposed.clone(),
-        "that the contract forbids it was not recorded",
-    );
-    refuse(
-        &refused,
-        denied_commit("another"),
-        "the contract did not forbid it",
-    );
-    refused.say(denied_commit("r"));
-    refuse(&refused, denied_commit("r"), "the contract did not forbid it");
-    refuse(
-        &refused,
-        Event::GateAllowed(attempt.clone(), allowed.clone()),
-        "it was not verified",
-    );
+    fn failed(&self) -> Event {
+        let reason = "r".into();
+        Event::CommitFailed(self.0.clone(), CommitFailed { reason })
+    }
 
-    assert!(world.step(0));
-    refuse(
+    fn denied(&self, code: DenialCode, at_mutation: bool) -> Event {
+        let reason = "r".into();
+        let denied = GateDenied {
+            code,
+            reason,
+            at_mutation,
+        };
+        Event::GateDenied(self.0.clone(), denied)
+    }
+
+    fn denied_commit(&self, reason: &str) -> Event {
+        let reason = reason.into();
+        Event::CommitDenied(self.0.clone(), CommitDenied { reason })
+    }
+
+    fn allowed(&self, allowed: &GateAllowed) -> Event {
+        Event::GateAllowed(self.0.clone(), allowed.clone())
+    }
+
+    fn proposed(&self) -> Event {
+        Event::Proposed(self.0.clone(), Proposed {})
+    }
+
+    fn empty(&self) -> Event {
+        Event::CommitEmpty(self.0.clone(), CommitEmpty { tree: object(2) })
+    }
+}
+
+/// Work that was verified, and what is to be said at the gate.
+fn asked_at_the_gate() -> (World, Say, GateAllowed) {
+    let world = at_the_gate(single());
+    match world.next() {
+        Action::Record(Event::GateAllowed(attempt, allowed)) => (world, Say(attempt), allowed),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn nothing_comes_of_the_gate_before_it_was_asked() {
+    let (world, say, allowed) = asked_at_the_gate();
+    check_refused(&world, say.commit(2), "it was not allowed");
+    check_refused(&world, say.failed(), "it was not allowed");
+    check_refused(
         &world,
-        Event::GateAllowed(attempt.clone(), allowed),
-        "it was not verified",
-    );
-    refuse(
-        &world,
-        denied(DenialCode::Budget, false),
+        say.denied(DenialCode::Budget, true),
         "the gate was not asked",
     );
-    refuse(&world, proposed, "it was not verified");
-    refuse(&world, empty, "there is something to commit");
-    refuse(&world, commit(3), "it is not the commit that was allowed");
-    world.say(failed.clone());
-    refuse(&world, failed, "it was not allowed");
-    refuse(&world, commit(2), "it was not allowed");
+    check_refused(&world, say.denied_commit("r"), "the contract did not forbid it");
+    check_refused(&world, say.proposed(), "the gate was not asked");
+    check_refused(&world, say.empty(), "there is something to commit");
+    let mut other = allowed;
+    other.change.paths += 1;
+    check_refused(
+        &world,
+        say.allowed(&other),
+        "it is not the change that was verified",
+    );
+}
+
+#[test]
+fn what_the_contract_forbids_is_recorded_before_anything_else() {
+    let (mut world, say, allowed) = asked_at_the_gate();
+    world.say(say.denied(DenialCode::Expired, false));
+    check_refused(
+        &world,
+        say.proposed(),
+        "that the contract forbids it was not recorded",
+    );
+    check_refused(
+        &world,
+        say.denied_commit("another"),
+        "the contract did not forbid it",
+    );
+    world.say(say.denied_commit("r"));
+    check_refused(&world, say.denied_commit("r"), "the contract did not forbid it");
+    check_refused(&world, say.allowed(&allowed), "it was not verified");
+}
+
+#[test]
+fn a_leave_is_used_once() {
+    let (mut world, say, allowed) = asked_at_the_gate();
+    assert!(world.step(0));
+    check_refused(&world, say.allowed(&allowed), "it was not verified");
+    check_refused(
+        &world,
+        say.denied(DenialCode::Budget, false),
+        "the gate was not asked",
+    );
+    check_refused(&world, say.proposed(), "it was not verified");
+    check_refused(&world, say.empty(), "there is something to commit");
+    check_refused(&world, say.commit(3), "it is not the commit that was allowed");
+    world.say(say.failed());
+    check_refused(&world, say.failed(), "it was not allowed");
+    check_refused(&world, say.commit(2), "it was not allowed");
 }
 
 /// A change that could not be read is told with its reason.
@@ -907,4 +928,65 @@ fn what_no_commit_can_hold_is_left_for_review() {
     world.finish(&[]);
     assert_eq!(world.has("proposed"), 1);
     world.replay(&world.lines).unwrap();
+}
+
+/// The words for what keeps a commit from being made.
+#[test]
+fn a_commit_that_is_not_made_says_why() {
+    let moved = |expected, found| {
+        let reference = RefName::new("refs/heads/main").unwrap();
+        CommitError::Moved {
+            reference,
+            expected,
+            found,
+        }
+        .to_string()
+    };
+    assert_eq!(
+        moved(Some(object(1)), Some(object(2))),
+        "refs/heads/main was moved from 000000010000 to 000000020000 by somebody else"
+    );
+    assert_eq!(
+        moved(None, Some(object(2))),
+        "refs/heads/main was moved from no commit to 000000020000 by somebody else"
+    );
+    let error = CommitError::Failed {
+        what: "could not write /r/.git/x".into(),
+        source: "no space".into(),
+    };
+    assert_eq!(error.to_string(), "could not write /r/.git/x");
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "no space");
+    assert_eq!(
+        [Mode::Propose, Mode::Commit].map(dial::word),
+        ["propose", "commit"]
+    );
+}
+
+/// What is granted is said of the next task that can be dispatched, and of the last one where none is left.
+#[test]
+fn what_is_granted_is_said_of_the_next_task() {
+    let mut goal = committing(&[vec![], vec![]]);
+    goal.tasks
+        .iter_mut()
+        .take(1)
+        .for_each(|task| task.reversible = false);
+    let mut world = World::on(goal, Ground::gate(&[]));
+    let check = |world: &World, mode, because: Option<&str>| {
+        let granted = dial::granted(&world.goal, &world.state, world.now);
+        assert_eq!((granted.mode, granted.because.as_deref()), (mode, because));
+    };
+    let irreversible = "the task is not marked reversible, and the contract has no irreversible_min_trust";
+    check(&world, Mode::Propose, Some(irreversible));
+    world.until("proposed");
+    check(&world, Mode::Propose, Some(irreversible));
+    assert!(world.step(0));
+    let held = "the change of `t0`, which was left for review, is still in the tree: commit or discard it, and start again";
+    check(&world, Mode::Propose, Some(held));
+    world.ground.dirty = 0;
+    world.up();
+    check(&world, Mode::Commit, None);
+    world.finish(&[]);
+    check(&world, Mode::Commit, None);
+    world.goal.mode = Mode::Propose;
+    check(&world, Mode::Propose, None);
 }

@@ -115,14 +115,14 @@ struct Used {
 }
 
 /// A scene played out, record by record.
-struct Stage1 {
+struct Played {
     state: State,
     used: Used,
     scene: Scene,
 }
 
-impl Stage1 {
-    fn play(scene: Scene) -> Self {
+impl Played {
+    fn of(scene: Scene) -> Self {
         let mut state = State::new();
         state.adopt(&goal());
         let used = Used::default();
@@ -518,8 +518,7 @@ fn admitted(asked: &Asked, used: &Used, has_parent: bool) -> Result<(), DenialCo
         return Err(DenialCode::Revoked);
     }
     let (proposed, ratified) = (terms.proposed.map(who), terms.ratified.map(who));
-    let are_two =
-        matches!((proposed, ratified), (Some(one), Some(other)) if one != other && one != "" && other != "");
+    let are_two = matches!((proposed, ratified), (Some(one), Some(other)) if one != other && !one.is_empty() && !other.is_empty());
     if !are_two {
         return Err(DenialCode::NotRatified);
     }
@@ -554,8 +553,8 @@ fn who(name: &str) -> &'static str {
 }
 
 /// Compares one combination; `true` where it was allowed.
-fn check(stage: &Stage1, asked: &Asked, goal: &Goal) -> bool {
-    let Stage1 { state, used, scene } = stage;
+fn check(stage: &Played, asked: &Asked, goal: &Goal) -> bool {
+    let Played { state, used, scene } = stage;
     let expected = oracle(scene, asked, used);
     let case = || format!("{scene:?}\n{asked:?}\n{used:?}");
     match (decide(goal, state, TASK, now()), expected) {
@@ -589,8 +588,8 @@ fn check(stage: &Stage1, asked: &Asked, goal: &Goal) -> bool {
 }
 
 /// The same for what is foreseen before there is any work.
-fn check_foreseen(stage: &Stage1, asked: &Asked, goal: &Goal) {
-    let Stage1 { state, used, scene } = stage;
+fn check_foreseen(stage: &Played, asked: &Asked, goal: &Goal) {
+    let Played { state, used, scene } = stage;
     let expected = if scene.tampered && !is_seen_to(scene) {
         Err(DenialCode::Tampered)
     } else if asked.mode != Mode::Commit {
@@ -618,14 +617,14 @@ fn check_foreseen(stage: &Stage1, asked: &Asked, goal: &Goal) {
 }
 
 /// Every scene that can come about.
-fn scenes() -> Vec<Stage1> {
+fn scenes() -> Vec<Played> {
     let mut scenes = Vec::new();
     for stand in STANDS {
         for head in [Head::Unknown, Head::Unborn, Head::At(1), Head::At(2)] {
             for parent in [None, Some(1)] {
                 for held in [Held::Nothing, Held::Itself, Held::Another] {
                     for tampered in [false, true] {
-                        scenes.push(Stage1::play(Scene {
+                        scenes.push(Played::of(Scene {
                             stand,
                             head,
                             parent,
@@ -745,7 +744,7 @@ fn every_combination_of_run_and_goal_is_decided_as_specified() {
 #[test]
 fn every_contract_is_decided_as_specified() {
     let passed = |parent: Option<u32>, stand| {
-        Stage1::play(Scene {
+        Played::of(Scene {
             stand,
             head: parent.map_or(Head::Unborn, Head::At),
             parent,
@@ -828,23 +827,27 @@ fn there_is_no_leave_for_a_task_that_is_not_there() {
     }
 }
 
-/// The words in which people are told, one for each way to be refused.
+const PASSED: Scene = Scene {
+    stand: Stand::Passed,
+    head: Head::At(1),
+    parent: Some(1),
+    held: Held::Nothing,
+    tampered: false,
+};
+
+#[track_caller]
+fn check_reason(scene: Scene, change: fn(&mut Goal), expected: &str) {
+    let stage = Played::of(scene);
+    let mut goal = goal();
+    change(&mut goal);
+    let denial = decide(&goal, &stage.state, TASK, now()).unwrap_err();
+    assert_eq!(denial.reason, expected);
+}
+
+/// The words in which people are told what is wrong with the work.
 #[test]
-fn a_denial_says_why() {
-    let passed = Scene {
-        stand: Stand::Passed,
-        head: Head::At(1),
-        parent: Some(1),
-        held: Held::Nothing,
-        tampered: false,
-    };
-    let check = |scene: Scene, change: fn(&mut Goal), expected: &str| {
-        let stage = Stage1::play(scene);
-        let mut goal = goal();
-        change(&mut goal);
-        let denial = decide(&goal, &stage.state, TASK, now()).unwrap_err();
-        assert_eq!(denial.reason, expected);
-    };
+fn a_denial_says_what_is_wrong_with_the_work() {
+    let (check, passed) = (check_reason, PASSED);
     let as_is: fn(&mut Goal) = |_| {};
     check(
         Scene {
@@ -872,12 +875,12 @@ fn a_denial_says_why() {
     check(
         head(Head::At(2)),
         as_is,
-        "HEAD is at 000000000000, but this run left it at 000000000000: somebody else committed",
+        "HEAD is at 000000010000, but this run left it at 000000020000: somebody else committed",
     );
     check(
         head(Head::Unborn),
         as_is,
-        "HEAD is at 000000000000, but this run left it at no commit: somebody else committed",
+        "HEAD is at 000000010000, but this run left it at no commit: somebody else committed",
     );
     check(
         head(Head::Unknown),
@@ -892,6 +895,12 @@ fn a_denial_says_why() {
         as_is,
         "the change of `t0`, which was left for review, is still in the tree: commit or discard it, and start again",
     );
+}
+
+/// The words in which people are told what the contract or the budget does not allow.
+#[test]
+fn a_denial_says_what_is_not_allowed() {
+    let (check, passed) = (check_reason, PASSED);
     check(
         passed,
         |goal| goal.contract = None,
@@ -981,13 +990,7 @@ fn order(task: TaskId, tree: u32, contract: u8) -> CommitOrder {
 
 #[test]
 fn a_permit_is_for_one_task_one_tree_and_one_contract() {
-    let stage = Stage1::play(Scene {
-        stand: Stand::Passed,
-        head: Head::At(1),
-        parent: Some(1),
-        held: Held::Nothing,
-        tampered: false,
-    });
+    let stage = Played::of(PASSED);
     let permit = decide(&goal(), &stage.state, TASK, now()).unwrap();
     assert!(permit.covers(&order(id(TASK), TREE, 201)));
     assert!(!permit.covers(&order(id(OTHER), TREE, 201)));

@@ -8,14 +8,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::{Ground, World, goal, id};
-use machine_driver_governor::{Action, INTERRUPTIONS_MAX, budget};
+use machine_driver_governor::{Action, INTERRUPTIONS_MAX, budget, next_action};
 use machine_driver_state::alert::AlertId;
 use machine_driver_state::control::Cut;
 use machine_driver_state::event::{
-    AttemptRef, Cause, Event, GateDenied, GateEscalated, Stage, Tampering, WorkerClass,
+    AttemptRef, Cause, Event, GateDenied, GateEscalated, GoalEdited, Imported, Origin, Stage, Tampering,
+    WorkerClass,
 };
 use machine_driver_state::goal::{Contract, Goal, Mode, Status};
-use machine_driver_state::state::Run;
+use machine_driver_state::record::Record;
+use machine_driver_state::state::{Run, State};
 use machine_driver_state::usage::Usage;
 use proptest::prelude::*;
 
@@ -238,6 +240,51 @@ fn a_worker_that_never_ran_cost_nothing() {
     assert!(matches!(world.next(), Action::Wait(_)), "{:?}", world.next());
 }
 
+#[test]
+fn a_state_of_another_goal_or_without_a_driver_is_refused() {
+    let not_adopted = Action::Refuse("the state has not adopted this goal");
+    let mut world = World::new(goal(&[vec![]]));
+    let mut other = world.goal.clone();
+    other.digest = common::digest(203);
+    let next = |state, goal| next_action(goal, state, &common::worker(), world.now);
+    assert_eq!(next(&world.state, &other), not_adopted);
+    let mut adopted = world.state.clone();
+    adopted.adopt(&other);
+    assert_eq!(next(&adopted, &other), not_adopted, "its log knows another goal");
+    assert_eq!(
+        next(&adopted, &world.goal),
+        not_adopted,
+        "its plan is of another goal"
+    );
+    let mut down = State::new();
+    down.adopt(&world.goal);
+    assert_eq!(next(&down, &world.goal), not_adopted, "it has no log");
+    world.until("dispatch");
+    let edited = GoalEdited {
+        before: world.goal.digest,
+        after: world.goal.digest,
+        budget_changed: false,
+        retried: Vec::new(),
+    };
+    let imported = Imported {
+        goal: "g".into(),
+        goal_sha256: world.goal.digest,
+        origin: Origin::GoalJson,
+        log_kept_as: None,
+        log_sha256: None,
+        tasks: Vec::new(),
+        worker_runs: 0,
+        wall_ms: 0,
+        spent: None,
+    };
+    for event in [Event::Imported(imported), Event::GoalEdited(edited)] {
+        let record = Record::after(down.head(), world.now, "d", event).unwrap();
+        down.apply(&record).unwrap();
+        let next = next_action(&world.goal, &down, &common::worker(), world.now);
+        assert_eq!(next, Action::Refuse("no driver is up"));
+    }
+}
+
 fn until_verify(world: &mut World) -> Action {
     while !matches!(world.next(), Action::Verify(..)) {
         assert!(world.step(OK));
@@ -379,7 +426,6 @@ fn a_replay_accepts_what_happened_and_nothing_else() {
 
 /// Rebuilds the chain around a log in which one event was replaced: every hash is right, the story is not.
 fn forged(world: &World, at: usize, event: Event) -> Vec<String> {
-    use machine_driver_state::record::Record;
     let mut head = None;
     let mut lines = Vec::new();
     for (index, line) in world.lines.iter().enumerate() {

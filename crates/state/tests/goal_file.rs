@@ -172,13 +172,9 @@ fn set(document: &Value, way: &str, key: &str, value: &Value) -> String {
     document.to_string()
 }
 
-#[test]
-fn the_contract_is_everything_but_who_agrees_and_who_is_told() {
-    let full: Value = serde_json::from_str(FULL).unwrap();
-    let contract = |text: &str| parse(text).goal().contract_digest;
-    let (ratified, whole) = (contract(FULL), parse(FULL).goal().digest);
-    assert_ne!(ratified, whole);
-    let beside = [
+/// What stands beside the contract: keys, by way and name, with another value.
+fn beside_the_contract() -> Vec<(&'static str, &'static str, Value)> {
+    vec![
         ("", "mode", json!("propose")),
         ("", "mode", json!(null)),
         ("", "alerts", json!({"command": ["x"]})),
@@ -200,16 +196,12 @@ fn the_contract_is_everything_but_who_agrees_and_who_is_told() {
         ("", "_new", json!([1])),
         ("/contract", "x-ticket", json!(42)),
         ("/tasks/0", "x-points", json!(null)),
-    ];
-    for (way, key, value) in beside {
-        assert_eq!(
-            contract(&set(&full, way, key, &value)),
-            ratified,
-            "{way}/{key}: {value}"
-        );
-    }
-    let mut seen = vec![ratified];
-    let decisive = [
+    ]
+}
+
+/// What is in the contract.
+fn in_the_contract() -> Vec<(&'static str, &'static str, Value)> {
+    vec![
         ("", "goal", json!("other")),
         ("", "repo", json!("elsewhere")),
         ("", "worker_cmd", json!("w")),
@@ -247,8 +239,21 @@ fn the_contract_is_everything_but_who_agrees_and_who_is_told() {
         ("/tasks/1", "verify_cmd", json!("true")),
         ("/tasks/1", "max_attempts", json!(2)),
         ("/tasks/1", "worker_timeout_seconds", json!(61)),
-    ];
-    for (way, key, value) in decisive {
+    ]
+}
+
+#[test]
+fn the_contract_is_everything_but_who_agrees_and_who_is_told() {
+    let full: Value = serde_json::from_str(FULL).unwrap();
+    let contract = |text: &str| parse(text).goal().contract_digest;
+    let (ratified, whole) = (contract(FULL), parse(FULL).goal().digest);
+    assert_ne!(ratified, whole);
+    for (way, key, value) in beside_the_contract() {
+        let changed = set(&full, way, key, &value);
+        assert_eq!(contract(&changed), ratified, "{way}/{key}: {value}");
+    }
+    let mut seen = vec![ratified];
+    for (way, key, value) in in_the_contract() {
         let digest = contract(&set(&full, way, key, &value));
         assert!(!seen.contains(&digest), "{way}/{key}: {value}");
         seen.push(digest);

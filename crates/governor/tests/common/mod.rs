@@ -82,7 +82,7 @@ pub(crate) fn committing(after: &[Vec<usize>]) -> Goal {
 
 /// The git object with this number.
 pub(crate) fn object(n: u32) -> ObjectId {
-    ObjectId::new(&format!("{n:040x}")).unwrap()
+    ObjectId::new(&format!("{n:08x}{:032x}", 0)).unwrap()
 }
 
 pub(crate) fn change(parent: Option<ObjectId>, tree: u32, paths: u64) -> Change {
