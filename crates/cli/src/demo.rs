@@ -183,26 +183,23 @@ fn about_review(site: &Site, me: &Me) -> Vec<(String, &'static str)> {
 
 fn about_commits(site: &Site, me: &Me) -> Vec<(String, &'static str)> {
     let (goal, repo) = (&site.goal, quoted(&site.repo.to_string_lossy()));
-    let again = format!(
-        "${{EDITOR:-vi}} {}   # release: \"reversible\": true, \"status\": \"pending\"",
-        quoted(&goal.to_string_lossy())
-    );
     vec![
         (
             format!("git -C {repo} show HEAD"),
-            "one task in one commit; who allowed it and why is in the log, which its trailers name",
+            "one task in one commit; its trailers name the contract, and the record of the log that allowed it",
         ),
         (
             format!("git -C {repo} revert --no-edit HEAD"),
-            "undo one: that it can be undone so is what \"reversible\" claims",
+            "undo one: that it can be undone so is what `\"reversible\": true` says",
         ),
         (
-            again,
-            "let the release be committed by the next run; its message will name what root left in the tree",
-        ),
-        (
-            me.on("run", goal),
-            "the next run; with \"ratified_by\" set to ada, who proposed the contract, it says COMMIT DENIED",
+            format!(
+                "${{EDITOR:-vi}} {} && {}",
+                quoted(&goal.to_string_lossy()),
+                me.on("run", goal)
+            ),
+            "give release `\"reversible\": true` and `\"status\": \"pending\"`, and it is committed, what root left being \
+             named; also make `ratified_by` ada, who proposed the contract, and the commit is denied",
         ),
     ]
 }

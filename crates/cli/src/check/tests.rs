@@ -211,3 +211,25 @@ fn a_repository_with_changes_is_told_and_the_drivers_own_files_are_not() {
         found()
     );
 }
+
+/// The first is a whole goal, the others are keys to be added to it.
+#[test]
+fn what_the_readme_says_to_write_is_acceptable() {
+    let readme = include_str!("../../../../README.md");
+    let blocks = readme.split("```json\n").skip(1);
+    let mut objects = blocks.map(|block| {
+        let text = block.split("```").next().unwrap();
+        serde_json::from_str::<serde_json::Value>(text).unwrap()
+    });
+    let mut goal = objects.next().unwrap();
+    for object in objects {
+        for (key, value) in object.as_object().unwrap() {
+            goal[key] = value.clone();
+        }
+    }
+    let place = machine_driver_state::goal::file::Place::unseen("/w/goal.json".into(), "/w".into(), None);
+    let file = GoalFile::parse(goal.to_string().as_bytes(), &place).unwrap();
+    let goal = file.goal();
+    assert!(goal.contract.is_some() && goal.alerts.telegram.is_some() && goal.alerts.webhook.is_some());
+    assert_eq!(goal.mode, machine_driver_state::goal::Mode::Commit);
+}
