@@ -1,7 +1,7 @@
 //! Proof that a log is what the rules ask for: at each record the machine is asked again, and every byte is compared.
 
 use machine_driver_state::control::Cut;
-use machine_driver_state::event::{Event, Origin};
+use machine_driver_state::event::{AttemptRef, Event, Origin};
 use machine_driver_state::goal::Goal;
 use machine_driver_state::id::{ActorId, Digest};
 use machine_driver_state::record::{Record, RecordError};
@@ -135,12 +135,18 @@ impl<G: Goals> Replay<G> {
             ),
             Event::DriverUp(_) | Event::GoalEdited(_) | Event::TaskAdded(_) | Event::Retried(_) => true,
             Event::Tampering(_) | Event::AlertDelivered(_) => true,
-            Event::Interrupted(..) => self
-                .state
-                .current()
-                .is_some_and(|current| !current.left_behind() && !current.cut_off),
+            Event::Interrupted(attempt, _) => self.may_be_cut_off(attempt),
             _ => false,
         }
+    }
+
+    /// Whether a signal or a limit can have cut this attempt off.
+    fn may_be_cut_off(&self, attempt: &AttemptRef) -> bool {
+        let goal = self.goal.as_ref();
+        let under_way = goal.and_then(|goal| self.state.attempt_under_way(goal));
+        let current = self.state.current();
+        under_way.as_ref() == Some(attempt)
+            && current.is_some_and(|current| !current.left_behind() && !current.cut_off)
     }
 
     fn ask_the_rules(&mut self, record: &Record) -> Result<(), ReplayError> {

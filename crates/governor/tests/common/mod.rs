@@ -372,12 +372,20 @@ impl World {
     }
 
     pub(crate) fn replay(&self, lines: &[String]) -> Result<(), ReplayError> {
-        let mut replay = Replay::new(Kept(BTreeMap::from([(self.goal.digest, self.goal.clone())])));
-        lines.iter().try_for_each(|line| replay.feed(line.as_bytes()))
+        replay(std::slice::from_ref(&self.goal), lines).1
     }
 }
 
-struct Kept(BTreeMap<Digest, Goal>);
+/// A replay of these lines, of which these goals were kept, and what came of it.
+pub(crate) fn replay(kept: &[Goal], lines: &[String]) -> (Replay<Kept>, Result<(), ReplayError>) {
+    let kept = kept.iter().map(|goal| (goal.digest, goal.clone())).collect();
+    let mut replay = Replay::new(Kept(kept));
+    let done = lines.iter().try_for_each(|line| replay.feed(line.as_bytes()));
+    (replay, done)
+}
+
+#[derive(Debug)]
+pub(crate) struct Kept(BTreeMap<Digest, Goal>);
 
 impl Goals for Kept {
     fn goal(&mut self, digest: Digest) -> Result<Goal, String> {
