@@ -320,9 +320,9 @@ fn an_outcome_is_of_the_attempt_that_was_asked_for() {
     }
 }
 
-/// The same for a verifier that could not judge, and for a leave that was taken back.
+/// The same for a verifier that could not judge.
 #[test]
-fn what_came_of_a_verify_or_a_leave_is_of_its_own_attempt() {
+fn a_verify_that_could_not_judge_is_of_its_own_attempt() {
     let mut world = World::on(common::committing(&[vec![]]), Ground::gate(&[]));
     let Action::Verify(attempt, ..) = world.until("verify") else {
         unreachable!()
@@ -350,6 +350,11 @@ fn what_came_of_a_verify_or_a_leave_is_of_its_own_attempt() {
         unavailable(attempt, 2),
         "the rules ask for a verify",
     );
+}
+
+#[test]
+fn a_leave_is_taken_back_of_its_own_attempt_and_at_the_place_of_mutation() {
+    let mut world = World::on(common::committing(&[vec![]]), Ground::gate(&[]));
     let Action::Commit(attempt, _) = world.until("commit!") else {
         unreachable!()
     };
