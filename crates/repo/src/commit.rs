@@ -79,17 +79,16 @@ pub(crate) fn commit(
     let cancel = Cancel::new();
     if let Some(id) = made(repository, order)? {
         // Whoever made it may have been cut off before it was durable.
-        make_durable(repository, &order.change.reference, &id).told(WHAT)?;
+        objects::sync(repository, &BTreeSet::from([id.clone()])).told(WHAT)?;
         let git = Git::new(repository, &cancel).told(WHAT)?;
-        return Ok(committed(&git, order, known, id));
+        return committed(&git, order, known, id).told(WHAT);
     }
     is_where_it_was(repository, order)?;
     let git = Git::new(repository, &cancel).told(WHAT)?;
     is_whole(&git, order, known)?;
     let id = write(&git, order).told(WHAT)?;
     move_reference(&git, order, &id)?;
-    make_durable(repository, &order.change.reference, &id).told(WHAT)?;
-    Ok(committed(&git, order, known, id))
+    committed(&git, order, known, id).told(WHAT)
 }
 
 fn is_where_it_was(repository: &Repository, order: &CommitOrder) -> Result<(), CommitError> {
@@ -228,20 +227,25 @@ fn place(repository: &Repository, reference: &RefName) -> PathBuf {
     }
 }
 
-/// The commit, the reference and its logs survive a power cut.
-fn make_durable(repository: &Repository, reference: &RefName, id: &ObjectId) -> Result<(), RepoError> {
-    objects::sync(repository, &BTreeSet::from([id.clone()]))?;
+/// The reference and its logs survive a power cut. What they name does already.
+fn make_durable(repository: &Repository, reference: &RefName) -> Result<(), RepoError> {
     files::sync_chain(&repository.git_dir, Path::new("logs/HEAD"))?;
     if reference.as_str() == "HEAD" {
-        return files::sync(&repository.git_dir.join("HEAD")).map(drop);
+        return files::sync_chain(&repository.git_dir, Path::new("HEAD"));
     }
     files::sync_chain(&repository.common_dir, Path::new(reference.as_str()))?;
     files::sync(&repository.common_dir.join("packed-refs"))?;
     files::sync_chain(&repository.common_dir.join("logs"), Path::new(reference.as_str()))
 }
 
-/// The commit stands. What is left is the user's index, where it is still about this commit.
-fn committed(git: &Git<'_>, order: &CommitOrder, known: Option<&Known>, id: ObjectId) -> Committed {
+/// The commit stands. What is left is the user's index, where it is still about this commit, and that all of it lasts: in
+/// this order, since the index is synced too, and a file system with a journal then has nothing left to do.
+fn committed(
+    git: &Git<'_>,
+    order: &CommitOrder,
+    known: Option<&Known>,
+    id: ObjectId,
+) -> Result<Committed, RepoError> {
     let repository = git.repository;
     let is_checked_out =
         || -> Result<bool, RepoError> { Ok(refs::head(repository)?.1.as_ref() == Some(&id)) };
@@ -258,7 +262,8 @@ fn committed(git: &Git<'_>, order: &CommitOrder, known: Option<&Known>, id: Obje
         let cause = std::error::Error::source(&e).map_or_else(String::new, |cause| format!(": {cause}"));
         format!("`git status` may show the commit's changes as not staged: {e}{cause}")
     });
-    Committed { id, note }
+    make_durable(repository, &order.change.reference)?;
+    Ok(Committed { id, note })
 }
 
 #[cfg(test)]

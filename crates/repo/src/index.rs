@@ -13,6 +13,8 @@ const MODE_REPOSITORY: u32 = 0o160_000;
 pub(crate) struct Entry<'a> {
     /// Whether it is another repository (a submodule).
     pub(crate) is_repository: bool,
+    /// The object, as bytes.
+    pub(crate) id: &'a [u8],
     /// From the root of the tree.
     pub(crate) path: &'a [u8],
 }
@@ -32,6 +34,7 @@ pub(crate) fn parse(bytes: &[u8], format: Format) -> Option<Vec<Entry<'_>>> {
         let path = path.get(..path.iter().position(|&byte| byte == 0)?)?;
         all.push(Entry {
             is_repository: mode == MODE_REPOSITORY,
+            id: rest.get(STAT_BYTES..start - 2)?,
             path,
         });
         rest = rest.get((start + path.len() + 8) & !7..)?;
@@ -76,6 +79,7 @@ mod tests {
             let all = parse(&bytes, format).unwrap();
             assert!(all.iter().map(|e| e.path).eq(names.iter().map(|n| n.as_bytes())));
             assert_eq!(all.iter().filter(|e| e.is_repository).count(), 1);
+            assert!(all.iter().all(|e| e.id == vec![1; format.id_bytes()]));
             assert!(parse(&bytes[..bytes.len() / 2], format).is_none());
         }
         assert!(parse(b"DIRC\0\0\0\x04\0\0\0\0", Format::Sha1).is_none());

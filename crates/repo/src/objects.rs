@@ -4,6 +4,8 @@
 //! file about to be written would become part of the commit. So each new object is read back, as git reads it, and hashed.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use machine_driver_state::change::ObjectId;
@@ -78,6 +80,24 @@ fn loose(repository: &Repository, id: &str) -> PathBuf {
     repository.objects.join(folder).join(file)
 }
 
+/// Whether a plain file holds, byte for byte, what this id is the id of.
+pub(crate) fn is_content(path: &Path, id: &[u8], format: Format) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let mut hash = Hash::new(format);
+    hash.update(format!("blob {}\0", file.metadata()?.len()).as_bytes());
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hash.hex() == hex(id)),
+            count => hash.update(buffer.get(..count).unwrap_or_default()),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 enum Hash {
     Sha1(Sha1),
     Sha256(Sha256),
@@ -99,7 +119,6 @@ impl Hash {
     }
 
     fn hex(self) -> String {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         match self {
             Self::Sha1(hash) => hex(&hash.finalize()),
             Self::Sha256(hash) => hex(&hash.finalize()),

@@ -67,7 +67,7 @@ fn refused(error: RepoError) -> CommitError {
     }
 }
 
-/// The submodules of the commit that is checked out. Refuses pattern files that git would wait on for ever.
+/// The submodules of the commit that is checked out. Refuses pattern files that git would wait on for ever, and filters.
 fn look_at_tracked(git: &Git<'_>) -> Result<Vec<PathBuf>, CommitError> {
     let root = &git.repository.root;
     let path_of = |path: &[u8]| PathBuf::from(OsStr::from_bytes(path));
@@ -76,7 +76,7 @@ fn look_at_tracked(git: &Git<'_>) -> Result<Vec<PathBuf>, CommitError> {
         false => Err(RepoError::io("read", &git.private.index())(e)),
     });
     let bytes = bytes.told(WHAT)?;
-    let mut submodules = Vec::new();
+    let (mut submodules, mut tracked) = (Vec::new(), Vec::new());
     let mut patterns: BTreeSet<PathBuf> = PATTERN_FILES.iter().map(PathBuf::from).collect();
     if !bytes.is_empty() {
         let entries = index::parse(&bytes, git.repository.format);
@@ -89,6 +89,7 @@ fn look_at_tracked(git: &Git<'_>) -> Result<Vec<PathBuf>, CommitError> {
         );
         let is_patterns = |path: &&[u8]| PATTERN_FILES.iter().any(|file| path.ends_with(file.as_bytes()));
         patterns.extend(entries.iter().map(|e| e.path).filter(is_patterns).map(path_of));
+        tracked = entries;
     }
     for path in patterns {
         let kind = fs::symlink_metadata(root.join(&path)).map(|metadata| metadata.file_type());
@@ -97,6 +98,7 @@ fn look_at_tracked(git: &Git<'_>) -> Result<Vec<PathBuf>, CommitError> {
             return Err(CommitError::Refused { why });
         }
     }
+    filters::refuse_tracked(git, &tracked)?;
     Ok(submodules)
 }
 
@@ -156,6 +158,18 @@ fn refuse_unread(complaint: &[u8]) -> Result<(), CommitError> {
 fn refuse_moved(git: &Git<'_>, submodules: &[PathBuf]) -> Result<(), CommitError> {
     if submodules.is_empty() {
         return Ok(());
+    }
+    for path in submodules {
+        // Git would not look into it either: what is in there would be in no commit.
+        let folder = git.repository.root.join(path);
+        let is_filled = fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());
+        if is_filled && fs::symlink_metadata(folder.join(".git")).is_err() {
+            let why = format!(
+                "the submodule {} holds files and is no repository",
+                name(path.as_os_str().as_bytes())
+            );
+            return Err(CommitError::Refused { why });
+        }
     }
     let call = Call::new(
         "look at the submodules",

@@ -86,7 +86,9 @@ impl Repository {
         let objects = places.common_dir.join("objects");
         let mut own = own.to_vec();
         let inside = [&places.git_dir, &places.common_dir].into_iter();
-        own.extend(inside.filter(|folder| folder.starts_with(&root)).cloned());
+        // Git knows its own name by itself.
+        let is_other = |folder: &&PathBuf| folder.starts_with(&root) && !folder.ends_with(".git");
+        own.extend(inside.filter(is_other).cloned());
         let mut repository = Self {
             git: inquiry.git.clone(),
             own: Own::new(&root, &own, prefixes)?,

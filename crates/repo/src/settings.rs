@@ -114,7 +114,8 @@ impl Settings {
     }
 }
 
-/// The index is left out of `core.fsync`: the private one need not outlive its process, and the user's is synced by hand.
+/// `core.fsync` is everything but the index: the private one need not outlive its process, and the user's is synced by
+/// hand. (`all,-index` would not say so: what is named outweighs what is taken away.)
 /// Commit graphs and multi-pack indexes are caches that nobody checks against what they cache.
 const FIXED: [(&str, &str); 26] = [
     ("core.repositoryformatversion", "0"),
@@ -126,7 +127,7 @@ const FIXED: [(&str, &str); 26] = [
     ("core.splitIndex", "false"),
     ("core.commitGraph", "false"),
     ("core.multiPackIndex", "false"),
-    ("core.fsync", "all,-index"),
+    ("core.fsync", "none,objects,derived-metadata,reference"),
     ("core.fsyncMethod", "fsync"),
     ("core.filesRefLockTimeout", "1000"),
     ("core.packedRefsTimeout", "1000"),

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant, SystemTime};
 use machine_driver_state::change::ObjectId;
 
 use crate::error::RepoError;
-use crate::files;
 use crate::git::{Call, Git};
 
 /// How long to wait for somebody else's `index.lock`.
@@ -43,7 +42,8 @@ impl Prepared {
         Self::take(&git.private.index())
     }
 
-    /// Puts it in place of the index in `git_dir`, by git's own protocol: who holds `index.lock` may write.
+    /// Puts it in place of the index in `git_dir`, by git's own protocol: who holds `index.lock` may write. The folder is
+    /// the caller's to sync.
     pub(crate) fn install(&self, git_dir: &Path) -> Result<(), RepoError> {
         let (index, lock) = (git_dir.join("index"), git_dir.join("index.lock"));
         let mode = match fs::symlink_metadata(&index) {
@@ -63,8 +63,7 @@ impl Prepared {
             // It is ours, and nobody else may write while it stands.
             let _ = fs::remove_file(&lock);
         }
-        written?;
-        files::sync(git_dir).map(drop)
+        written
     }
 
     fn write(&self, mut file: File, mode: Option<u32>) -> io::Result<()> {

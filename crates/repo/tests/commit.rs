@@ -1,5 +1,5 @@
 //! Commits as they are ordered, once, whatever happens in between.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::panic, reason = "tests")]
 
 #[expect(dead_code, reason = "each test file uses its part")]
 mod common;

@@ -301,6 +301,9 @@ fn a_submodule_that_moved_is_refused() {
     fs::remove_dir_all(sub).unwrap();
     let why = sandbox.refusal(&committer);
     assert!(why.contains("submodule `sub`"), "{why}");
+    sandbox.write("sub/hidden", "");
+    let why = sandbox.refusal(&committer);
+    assert!(why.contains("submodule `sub`"), "{why}");
 }
 
 #[test]
@@ -360,6 +363,34 @@ fn a_filter_is_refused_by_name_and_only_where_it_applies() {
     );
     let why = sandbox.refusal(&sandbox.committer());
     assert!(why.contains("`a`") && why.contains("filter=crypt"), "{why}");
+}
+
+#[test]
+fn what_a_filter_made_is_not_even_stored() {
+    let sandbox = Sandbox::new();
+    sandbox.write("big.psd", "the pointer\n");
+    sandbox.commit_by_hand("a pointer");
+    sandbox.write(".gitattributes", "*.psd filter=lfs\n");
+    sandbox.commit_by_hand("attributes");
+    let committer = sandbox.committer();
+    sandbox.write("a", "changed\n");
+    assert_eq!(
+        sandbox.read(&committer).paths,
+        1,
+        "a file that is as it is stored does no harm"
+    );
+    sandbox.write("big.psd", "what the filter makes of it\n");
+    let why = sandbox.refusal(&committer);
+    assert!(why.contains("Git LFS") && why.contains("big.psd"), "{why}");
+    let id = sandbox.git(&["hash-object", "--no-filters", "big.psd"]);
+    assert!(
+        !sandbox
+            .try_git(&sandbox.repo, &["cat-file", "-e", &id])
+            .status
+            .success()
+    );
+    sandbox.remove("big.psd");
+    assert_eq!(sandbox.read(&committer).paths, 2);
 }
 
 #[test]
