@@ -135,7 +135,7 @@ impl Place {
         command.args(arguments).current_dir(self.folder());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            let is_ours = ["GIT_", "MACHINE_", "CARGO", "RUST", "CLICOLOR"]
+            let is_ours = ["GIT_", "MACHINE_", "CARGO", "RUST", "CLICOLOR", "TELEGRAM_"]
                 .iter()
                 .any(|mark| text.starts_with(mark));
             if is_ours || text == "NO_COLOR" {

@@ -267,10 +267,11 @@ fn tampering_line(tampering: &Tampering) -> String {
         .kept_as
         .as_deref()
         .map(|kept| format!("; kept as {}, the driver's copy restored", escape::line(kept)));
-    let what = said(&tampering.what);
-    let when = " while the driver ran";
-    let when = if what.ends_with(when) { "" } else { when };
-    format!("TAMPERING: {what}{when}{}", kept.unwrap_or_default())
+    format!(
+        "TAMPERING: {} while the driver ran{}",
+        said(&tampering.what),
+        kept.unwrap_or_default()
+    )
 }
 
 /// An alert that no record can tell of: the log itself was tampered with. Every other one is about a record that was told

@@ -66,7 +66,12 @@ fn refused(file: &GoalFile, error: &RepoError) -> DriverError {
         "mode"
     };
     let message = format!("nothing could be committed: {}", crate::outcome::chain(error));
-    let help = format!("{}; or set `mode` to `propose`", error.next_step());
+    let step = error.next_step();
+    let help = if step.contains("propose") {
+        step.to_owned()
+    } else {
+        format!("{step} Or set `mode` to `propose`.")
+    };
     file.refuse(None, key, message, Some(help)).into()
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use machine_driver_governor::dial::{self, Granted};
+use machine_driver_governor::gate::could_commit;
 use machine_driver_governor::{Action, Committer, next_action};
 use machine_driver_state::change::Change;
 use machine_driver_state::control::Cut;
@@ -185,6 +186,10 @@ impl Driver {
         if let Some(record) = self.held.opening(now)? {
             self.tell_of(&record);
         }
+        let paths = self.held.store.paths();
+        for folder in [paths.evidence.clone(), paths.snapshots()] {
+            self.watch.take_folder(folder);
+        }
         let repo = self.standing();
         let changed = repo.as_ref().map_or(0, |repo| repo.paths);
         let now = self.timeline.now();
@@ -196,7 +201,8 @@ impl Driver {
             state: &self.held.state,
             granted: &granted,
         });
-        if changed > 0 && self.held.state.spent().worker_runs == 0 {
+        let is_first = self.held.state.spent().worker_runs == 0;
+        if changed > 0 && is_first && could_commit(self.goal(), now) {
             self.tell(&Notice::NotClean { paths: changed });
         }
         self.send_what_waits()?;

@@ -89,7 +89,7 @@ impl Driver {
             return Ok(false);
         }
         let what = format!(
-            "HEAD of the repository was moved from {} to {} while the driver ran",
+            "HEAD of the repository was moved from {} to {}",
             short(left),
             short(&change.parent)
         );

@@ -22,6 +22,10 @@ pub(crate) struct Watch {
     secrets: Vec<(PathBuf, Option<Mark>)>,
     /// The evidence of the attempt under way, as it was when it was recorded.
     evidence: Vec<(PathBuf, Digest)>,
+    /// Folders that must stay what they are: device and inode.
+    folders: Vec<(PathBuf, (u64, u64))>,
+    /// The kept goal, as it was when it was last read and found right.
+    kept: Option<(PathBuf, Mark)>,
     /// What was told already.
     told: Vec<String>,
 }
@@ -63,6 +67,28 @@ impl Watch {
         self.evidence.clear();
     }
 
+    /// From now on this folder may not be moved away, nor a link be put in its place.
+    pub(crate) fn take_folder(&mut self, folder: PathBuf) {
+        if let Some(mark) = Mark::of(&folder) {
+            self.folders.push((folder, mark.id));
+        }
+    }
+
+    /// Whether the file that keeps a goal is still what it was; read again only when something about it changed, since a
+    /// goal may be large.
+    fn is_kept(&mut self, file: &Path, digest: Digest) -> bool {
+        let mark = Mark::of(file);
+        let known = self.kept.as_ref().filter(|(known, _)| known == file);
+        if let (Some((_, known)), Some(mark)) = (known, mark)
+            && *known == mark
+        {
+            return true;
+        }
+        let is_right = digest_of(file).is_ok_and(|found| found == digest);
+        self.kept = mark.filter(|_| is_right).map(|mark| (file.to_owned(), mark));
+        is_right
+    }
+
     /// From now on this output is evidence. What a worker of one's own did not write there cannot be watched.
     pub(crate) fn take_evidence(&mut self, file: PathBuf, output: &OutputDigest) {
         if digest_of(&file).is_ok_and(|digest| digest == output.sha256) {
@@ -83,6 +109,11 @@ impl Watch {
         for (path, digest) in &self.evidence {
             if !digest_of(path).is_ok_and(|found| found == *digest) {
                 found.push(format!("the evidence {} was changed", path.display()));
+            }
+        }
+        for (path, id) in &self.folders {
+            if Mark::of(path).map(|mark| mark.id) != Some(*id) {
+                found.push(format!("the folder {} was replaced", path.display()));
             }
         }
         found.retain(|what| !self.told.contains(what));
@@ -120,7 +151,7 @@ impl Driver {
     fn kept_goal_is_changed(&mut self) -> Option<String> {
         let digest = self.goal().digest;
         let kept = self.held.store.snapshot_file(&digest)?;
-        if digest_of(&kept).is_ok_and(|found| found == digest) {
+        if self.watch.is_kept(&kept, digest) {
             return None;
         }
         let restored = match self.held.keep_goal() {

@@ -293,6 +293,16 @@ fn what_the_gate_refused_is_in_no_later_commit() {
 }
 
 #[test]
+fn what_was_changed_before_any_worker_is_said_and_goes_along() {
+    let place = place(&contract(), &one(true));
+    fs::write(place.path("repo/mine"), "not finished").unwrap();
+    place.run(["run"]).exits(0).says(&["1 path differs"]);
+    let files = place.git(&["show", "--name-only", "--format="]);
+    assert_eq!(files.lines().collect::<Vec<_>>(), ["a", "done.txt", "mine"]);
+    place.commits_hold();
+}
+
+#[test]
 fn leftovers_of_a_task_that_was_given_up_are_named() {
     let tasks = json!([
         { "id": "no", "goal": "x", "reversible": true, "verify_cmd": "false" },

@@ -85,6 +85,15 @@ fn evidence_as_a_link() {
 }
 
 #[test]
+fn all_evidence_as_a_link() {
+    let place = place(
+        "cp -a ../evidence ../other; rm -r ../evidence; ln -s other ../evidence",
+        "true",
+    );
+    is_seen(&place, "evidence was replaced");
+}
+
+#[test]
 fn the_kept_goal() {
     let place = place(
         "true",

@@ -156,7 +156,9 @@ fn lints_are_expected_and_never_allowed() {
 fn the_clock_is_read_in_one_file() {
     let read = ["SystemTime", "::now"].concat();
     let jiff = ["Timestamp", "::now"].concat();
-    let is_product = |source: &Source| !source.is_for_tests() && source.path != "crates/driver/src/clock.rs";
+    // A webhook's signature says when it was made. That decides nothing here.
+    let meant = ["crates/driver/src/clock.rs", "crates/alert/src/webhook.rs"];
+    let is_product = |source: &Source| !source.is_for_tests() && !meant.contains(&source.path.as_str());
     nowhere("time is an argument", is_product, |line| {
         line.contains(&read) || line.contains(&jiff)
     });
@@ -223,10 +225,19 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("governor", &["state"]),
     ("worker", &["process", "state"]),
     ("verify", &["process", "state"]),
-    ("driver", &["governor", "process", "state", "verify", "worker"]),
+    ("alert", &["state"]),
+    ("repo", &["governor", "process", "state"]),
+    (
+        "driver",
+        &[
+            "alert", "governor", "process", "repo", "state", "verify", "worker",
+        ],
+    ),
     (
         "cli",
-        &["driver", "governor", "process", "state", "verify", "worker"],
+        &[
+            "alert", "driver", "governor", "process", "state", "verify", "worker",
+        ],
     ),
 ];
 

@@ -161,7 +161,7 @@ fn of_the_goal() -> Vec<Event> {
             kept_as,
         }),
         Event::Tampering(Tampering {
-            what: "HEAD of the repository was moved from a to b while the driver ran".into(),
+            what: "HEAD of the repository was moved from a to b".into(),
             kept_as: None,
         }),
     ]

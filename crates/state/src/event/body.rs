@@ -151,17 +151,6 @@ body! {
 }
 
 body! {
-    /// Something of the driver's own was changed while it ran.
-    Tampering {
-        /// What was changed.
-        what: String,
-        /// The file that keeps the change, beside goal.json.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        kept_as: Option<String>,
-    }
-}
-
-body! {
     /// The run halts for its budget.
     BudgetHalt {
         /// The limit's key in goal.json.

@@ -1,4 +1,4 @@
-//! What the events of the gate and of alerts say.
+//! What the events of the gate, of tampering and of alerts say.
 
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +125,17 @@ body! {
     CommitFailed {
         /// Why.
         reason: String,
+    }
+}
+
+body! {
+    /// Something of the driver's own was changed while it ran.
+    Tampering {
+        /// What was changed.
+        what: String,
+        /// The file that keeps the change, beside goal.json.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept_as: Option<String>,
     }
 }
 
