@@ -42,7 +42,19 @@ fn is_finished_well(place: &Place, what: &str) {
     let history = place.history();
     history.asked_for(&place.text("runs.txt"));
     assert_eq!(history.count("gate_allowed"), history.count("commit"), "{what}");
-    let expected: Vec<String> = [0, 1, 3, 4].iter().map(|n| format!("driver: t{n}")).collect();
+    // Ten kills in a row give a task up, and on a busy machine that happens.
+    let cut_off: Vec<&str> = history
+        .of("quarantine")
+        .filter(|given_up| given_up["cause"] == "interrupted")
+        .filter_map(|given_up| given_up["task"].as_str())
+        .collect();
+    let passes = |task: &String| !cut_off.contains(&task.as_str());
+    let tasks = [0, 1, 3, 4].map(|n| format!("t{n}"));
+    let expected: Vec<String> = tasks
+        .iter()
+        .filter(|task| passes(task))
+        .map(|task| format!("driver: {task}"))
+        .collect();
     assert_eq!(place.commits(), expected, "{what}");
     assert_eq!(
         place.git(&["status", "--porcelain", "--untracked-files=no"]),
@@ -123,7 +135,7 @@ fn killed_at_every_call_around_a_commit() {
         );
         return;
     }
-    let step = std::env::var("MACHINE_DRIVER_EVERY_CALL").map_or(7, |_| 1);
+    let step = std::env::var("MACHINE_DRIVER_EVERY_CALL").map_or(3, |_| 1);
     let mut kills = 0;
     for (offset, call) in CALLS.into_iter().enumerate() {
         for nth in (1 + offset % step..).step_by(step) {

@@ -219,12 +219,13 @@ fn files_are_small() {
 }
 
 /// What each crate may stand on; `ARCHITECTURE.md` draws it.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("process", &[]),
     ("state", &[]),
     ("governor", &["state"]),
     ("worker", &["process", "state"]),
     ("verify", &["process", "state"]),
+    ("aar", &["process", "state"]),
     ("alert", &["state"]),
     ("repo", &["governor", "process", "state"]),
     (
