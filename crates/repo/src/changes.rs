@@ -7,6 +7,8 @@ use machine_driver_state::change::ObjectId;
 pub(crate) struct Entry {
     pub(crate) old: Kind,
     pub(crate) new: Kind,
+    /// What was there; none where nothing was.
+    old_id: Option<ObjectId>,
     /// What is there now; none where nothing is.
     pub(crate) id: Option<ObjectId>,
     /// From the root of the tree.
@@ -29,6 +31,13 @@ impl Entry {
         let is_leaf = |kind| !matches!(kind, Kind::Nothing | Kind::Folder);
         is_leaf(self.old) || is_leaf(self.new)
     }
+
+    /// The trees of the two sides, where they are folders.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &ObjectId> {
+        let folder = |kind, id| (kind == Kind::Folder).then_some(id);
+        let both = [folder(self.old, &self.old_id), folder(self.new, &self.id)];
+        both.into_iter().flatten().flatten()
+    }
 }
 
 /// Reads the whole answer; none where it is not of that form.
@@ -39,10 +48,12 @@ pub(crate) fn parse(answer: &[u8]) -> Option<Vec<Entry>> {
         let head = std::str::from_utf8(head.strip_prefix(b":")?).ok()?;
         let mut fields = head.split(' ');
         let (old, new) = (kind(fields.next()?)?, kind(fields.next()?)?);
-        let id = ObjectId::new(fields.nth(1)?).ok()?;
+        let old_id = ObjectId::new(fields.next()?).ok()?;
+        let id = ObjectId::new(fields.next()?).ok()?;
         all.push(Entry {
             old,
             new,
+            old_id: (old != Kind::Nothing).then_some(old_id),
             id: (new != Kind::Nothing).then_some(id),
             path: parts.next()?.to_vec(),
         });

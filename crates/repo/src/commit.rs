@@ -103,7 +103,7 @@ fn is_where_it_was(repository: &Repository, order: &CommitOrder) -> Result<(), C
         return Err(CommitError::Refused { why });
     }
     repository.refuse_state().told(WHAT)?;
-    repository.refuse_borrowing().told(WHAT)
+    repository.refuse_moved().told(WHAT)
 }
 
 fn is_at_parent(repository: &Repository, order: &CommitOrder) -> Result<(), CommitError> {
@@ -175,12 +175,23 @@ fn move_reference(git: &Git<'_>, order: &CommitOrder, id: &ObjectId) -> Result<(
         &old,
     ];
     let call = Call::new("move the reference", &arguments).in_git_dir(&repository.git_dir);
-    let Err(error) = git.run(call) else { return Ok(()) };
+    let moved = git.run(call);
+    // Whatever git says: what counts is what is in the file.
     let found = refs::resolve(repository, reference).told(WHAT)?;
     if found.as_ref() == Some(id) {
         return Ok(());
     }
     is_at_parent(repository, order)?;
+    let Err(error) = moved else {
+        let detail = format!("git says that {reference} was moved, and it was not");
+        let (operation, path) = ("move the reference", repository.root.clone());
+        return Err(RepoError::Git {
+            operation,
+            path,
+            detail,
+        })
+        .told(WHAT);
+    };
     let locks = [
         lock_of(place(repository, reference)),
         repository.git_dir.join("HEAD.lock"),

@@ -89,14 +89,19 @@ pub(crate) fn sync_system(folder: &Path) -> Result<(), RepoError> {
     }
 }
 
-/// Refuses where `relative` below `base` leads through a link: somebody else's file would be written.
+/// Refuses where `relative` below `base` leads through a link, since somebody else's file would be written, or through a
+/// pipe or the like, since git would wait for whoever is at its other end.
 pub(crate) fn refuse_links(base: &Path, relative: &Path) -> Result<(), RepoError> {
     for below in relative.ancestors().filter(|below| !below.as_os_str().is_empty()) {
         let path = base.join(below);
         match fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.is_symlink() => {
-                let source = io::Error::new(io::ErrorKind::InvalidData, "it is a symbolic link");
-                return Err(RepoError::io("write", &path)(source));
+            Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => {
+                let what = match metadata.is_symlink() {
+                    true => "it is a symbolic link",
+                    false => "it is neither a file nor a folder",
+                };
+                let source = io::Error::new(io::ErrorKind::InvalidData, what);
+                return Err(RepoError::io("use", &path)(source));
             }
             Ok(_) => {}
             Err(e) if is_absent(&e) => {}
@@ -133,6 +138,9 @@ mod tests {
         std::os::unix::fs::symlink("b", folder.path().join("a/l")).unwrap();
         assert!(refuse_links(folder.path(), Path::new("a/b/none/x")).is_ok());
         assert!(refuse_links(folder.path(), Path::new("a/l/x")).is_err());
+        let pipe = folder.path().join("a/pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        assert!(refuse_links(folder.path(), Path::new("a/pipe")).is_err());
         assert!(sync_chain(folder.path(), Path::new("a/b/none")).is_ok());
     }
 }

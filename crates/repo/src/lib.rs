@@ -23,6 +23,7 @@ mod index;
 mod inquiry;
 mod objects;
 mod own;
+mod pins;
 mod private;
 mod read;
 mod refs;

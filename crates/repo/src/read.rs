@@ -29,7 +29,7 @@ const WHAT: &str = "the change could not be read";
 /// The change, and what a commit of it needs.
 pub(crate) fn read(repository: &Repository, cancel: &Cancel) -> Result<(Change, Known), CommitError> {
     repository.refuse_state().map_err(refused)?;
-    repository.refuse_borrowing().map_err(refused)?;
+    repository.refuse_moved().map_err(refused)?;
     let (reference, parent) = refs::head(repository).told(WHAT)?;
     let git = Git::new(repository, cancel).told(WHAT)?;
     if let Some(parent) = &parent {
@@ -216,7 +216,33 @@ pub(crate) fn changed(
             tree.as_str(),
         ],
     );
-    changes::parse(&git.run(call)?).ok_or_else(|| malformed(git, "a list of changes"))
+    let entries = changes::parse(&git.run(call)?).ok_or_else(|| malformed(git, "a list of changes"))?;
+    are_true(git, parent, tree, &entries)?;
+    Ok(entries)
+}
+
+/// All that was compared is what it is called. Git does not hash what it reads: a tree that a worker wrote over shows no
+/// difference where there is one.
+fn are_true(
+    git: &Git<'_>,
+    parent: Option<&ObjectId>,
+    tree: &ObjectId,
+    entries: &[Entry],
+) -> Result<(), RepoError> {
+    let mut compared = BTreeSet::from([tree.clone()]);
+    if let Some(parent) = parent {
+        let operation = "find the tree of the commit";
+        let answer = git.run(Call::new(
+            operation,
+            &["rev-parse", &format!("{parent}^{{tree}}")],
+        ))?;
+        compared.insert(parent.clone());
+        compared.insert(object_id(operation, &git.repository.root, &answer)?);
+    }
+    compared.extend(entries.iter().flat_map(Entry::folders).cloned());
+    // Git knows the tree without anything in it by itself.
+    compared.retain(|id| id.as_str() != git.repository.format.empty_tree());
+    objects::verify(git, &compared)
 }
 
 fn malformed(git: &Git<'_>, what: &str) -> RepoError {

@@ -11,6 +11,7 @@ use crate::error::RepoError;
 use crate::files;
 use crate::inquiry::Inquiry;
 use crate::own::Own;
+use crate::pins::Pins;
 use crate::refs;
 use crate::settings::{self, Said, Settings};
 
@@ -70,7 +71,7 @@ pub(crate) struct Repository {
     pub(crate) parent: Option<ObjectId>,
     /// Limit of each call where it is not the built-in one.
     pub(crate) wall: Option<Duration>,
-    alternates: Option<Vec<u8>>,
+    pins: Pins,
 }
 
 impl Repository {
@@ -84,6 +85,7 @@ impl Repository {
         let identity = inquiry.identity()?;
         let settings = user_settings(&inquiry, &said, &places.common_dir)?;
         let objects = places.common_dir.join("objects");
+        let pins = Pins::of(&root, &places.git_dir, &places.common_dir)?;
         let mut own = own.to_vec();
         let inside = [&places.git_dir, &places.common_dir].into_iter();
         // Git knows its own name by itself.
@@ -95,8 +97,8 @@ impl Repository {
             root,
             git_dir: places.git_dir,
             common_dir: places.common_dir,
-            alternates: alternates(&objects)?,
             objects,
+            pins,
             format,
             settings,
             identity,
@@ -118,18 +120,10 @@ impl Repository {
         }
     }
 
-    /// Refuses when objects would be borrowed from elsewhere than before: what is borrowed can be taken away.
-    pub(crate) fn refuse_borrowing(&self) -> Result<(), RepoError> {
-        if alternates(&self.objects)? == self.alternates {
-            return Ok(());
-        }
-        let what = "objects/info/alternates is not what it was when the driver started";
-        Err(RepoError::unsupported(&self.root, what))
+    /// Refuses when something of it is elsewhere than it was when the driver opened it.
+    pub(crate) fn refuse_moved(&self) -> Result<(), RepoError> {
+        self.pins.hold(&self.root, &self.git_dir, &self.common_dir)
     }
-}
-
-fn alternates(objects: &Path) -> Result<Option<Vec<u8>>, RepoError> {
-    files::read(&objects.join("info/alternates"), PATTERNS_BYTES_MAX)
 }
 
 fn format(root: &Path, said: &Said) -> Result<Format, RepoError> {

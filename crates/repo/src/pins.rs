@@ -1,0 +1,71 @@
+//! What about a repository must stay as it was when the driver opened it: where its parts lie, and what it borrows.
+//!
+//! Git is told all places by name, so a link that a worker puts in place of one would be followed, and
+//! `commondir` is read by git's reference store whatever `GIT_COMMON_DIR` says (2.47, `refs/files-backend.c`): the branch
+//! of another repository would be moved.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::RepoError;
+use crate::files;
+
+/// Bytes that a list of alternates may have.
+const ALTERNATES_BYTES_MAX: u64 = 16 << 20;
+
+/// Bytes that a path may have.
+const PATH_BYTES_MAX: u64 = 64 << 10;
+
+/// How it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pins {
+    /// Each place, and where it really is; none where there was nothing.
+    places: Vec<(PathBuf, Option<PathBuf>)>,
+    commondir: Option<Vec<u8>>,
+    alternates: Option<Vec<u8>>,
+}
+
+impl Pins {
+    pub(crate) fn of(root: &Path, git_dir: &Path, common_dir: &Path) -> Result<Self, RepoError> {
+        let objects = common_dir.join("objects");
+        let (refs, heads) = (common_dir.join("refs"), common_dir.join("refs/heads"));
+        let places = [root, git_dir, common_dir, &objects, &refs, &heads];
+        let place = |path: &Path| (path.to_owned(), path.canonicalize().ok());
+        Ok(Self {
+            places: places.into_iter().map(place).collect(),
+            commondir: files::read(&git_dir.join("commondir"), PATH_BYTES_MAX)?,
+            alternates: files::read(&objects.join("info/alternates"), ALTERNATES_BYTES_MAX)?,
+        })
+    }
+
+    /// Refuses a repository whose parts are elsewhere by now, or whose objects would be borrowed from elsewhere: what is
+    /// borrowed can be taken away.
+    pub(crate) fn hold(&self, root: &Path, git_dir: &Path, common_dir: &Path) -> Result<(), RepoError> {
+        let refuse = |path: &Path| {
+            let what = format!("{} is not what it was when the driver started", path.display());
+            Err(RepoError::unsupported(root, what))
+        };
+        let now = Self::of(root, git_dir, common_dir)?;
+        let moved = self.places.iter().zip(&now.places).find(|(was, is)| was != is);
+        if let Some(((path, _), _)) = moved {
+            return refuse(path);
+        }
+        if self.commondir != now.commondir {
+            return refuse(&git_dir.join("commondir"));
+        }
+        if self.alternates != now.alternates {
+            return refuse(&common_dir.join("objects/info/alternates"));
+        }
+        files::refuse_links(common_dir, Path::new("packed-refs"))?;
+        refuse_links_to_objects(&common_dir.join("objects"))
+    }
+}
+
+/// Each of the 256 folders of loose objects could be a link.
+fn refuse_links_to_objects(objects: &Path) -> Result<(), RepoError> {
+    let read = || fs::read_dir(objects)?.collect::<Result<Vec<_>, _>>();
+    for entry in read().map_err(RepoError::io("list", objects))? {
+        files::refuse_links(objects, Path::new(&entry.file_name()))?;
+    }
+    Ok(())
+}
