@@ -10,7 +10,8 @@ use crate::error::AlertError;
 ///
 /// `send` may take its time, since every sink has a thread of its own in the [`Outbox`](crate::Outbox), but it must
 /// come back: what it waits for needs a limit. What an alert says comes from goals and workers, so a sink escapes it for
-/// the place where it is shown.
+/// the place where it is shown. As JSON ([`Alert`] serializes) it is the object that [`Webhook`](crate::Webhook) shows;
+/// `canonical_json` of `machine_driver_state::canonical` writes it in one line.
 pub trait Alerter: Debug + Send + Sync {
     /// What the log calls this sink: `telegram`, `webhook`, `command`, `printed`, or a word of one's own. No two sinks
     /// of an outbox have the same.

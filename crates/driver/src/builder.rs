@@ -59,14 +59,18 @@ impl Builder {
         }
     }
 
-    /// Who does the tasks, in place of the goal's `worker_cmd`.
+    /// Who does the tasks, in place of a process that runs the goal's `worker_cmd`. goal.json has to name one all the same: it
+    /// comes with each order, and a worker of one's own may use it as it likes.
     #[must_use]
     pub fn worker(mut self, worker: impl Worker + 'static) -> Self {
         self.worker = Some(Arc::new(worker));
         self
     }
 
-    /// Who judges them, in place of the goal's `verify_cmd`.
+    /// Who judges them, in place of a process that runs the goal's `verify_cmd`. goal.json has to name one all the same, and it
+    /// comes with each order: a task without a `verify_cmd` is not judged by anybody and ends blocked.
+    ///
+    /// Its id must be another than the worker's ([`DriverError::OneActor`]).
     #[must_use]
     pub fn verifier(mut self, verifier: impl Verifier + 'static) -> Self {
         self.verifier = Some(Arc::new(verifier));
@@ -74,6 +78,7 @@ impl Builder {
     }
 
     /// Who commits what the gate allows, in place of git in the goal's repository. It is asked for nothing in mode `propose`.
+    /// One that adds something to git's commits can be put around [`default_ports::committer`].
     #[must_use]
     pub fn committer(mut self, committer: impl Committer + 'static) -> Self {
         self.committer = Some(Arc::new(committer));
@@ -82,6 +87,9 @@ impl Builder {
 
     /// Who tells a person when something needs them, beside those added before; in place of what goal.json and the
     /// environment name. Without any, alerts come as [`Notice::Alert`].
+    ///
+    /// One that fails for now is tried again while the run goes on, and for
+    /// [`FAREWELL`](machine_driver_governor::alerts::FAREWELL) (5 s) at its end; the next run sends what is left.
     #[must_use]
     pub fn alerter(mut self, alerter: impl Alerter + 'static) -> Self {
         self.alerters.push(Arc::new(alerter));
@@ -103,7 +111,8 @@ impl Builder {
         self
     }
 
-    /// The switch that ends the run from another thread.
+    /// The switch that ends the run from another thread, or from [`Builder::on_notice`]. Nothing else presses it: signals are
+    /// for the program to catch.
     #[must_use]
     pub fn stop(mut self, stop: &Stop) -> Self {
         self.stop = stop.clone();
@@ -117,7 +126,8 @@ impl Builder {
         self
     }
 
-    /// Who is told what happens, as it happens.
+    /// Who is told what happens, as it happens: on the thread of [`Driver::run`], which goes on when the listener returns. One
+    /// that has much to do hands it to another thread. A second listener takes the place of the first.
     #[must_use]
     pub fn on_notice(mut self, listener: impl FnMut(&Notice<'_>) + Send + 'static) -> Self {
         self.listener = Box::new(listener);
@@ -125,7 +135,11 @@ impl Builder {
     }
 
     /// Holds processes by a guardian, a small process of their own that outlives a killed driver by just as long as it
-    /// takes to end them. `main` must begin with `machine_driver::init()`.
+    /// takes to end them. `main` must begin with `machine_driver::init()`, or [`Builder::build`] fails; so this is not for
+    /// `#[test]` functions. Without it a driver that is killed leaves its worker running, and the next one ends it.
+    ///
+    /// It concerns the processes of `worker_cmd` and `verify_cmd` only, and needs the files beside goal.json: with a
+    /// [`Builder::store`] that has no lock file, processes are not guarded.
     #[must_use]
     pub const fn guarded(mut self) -> Self {
         self.guarded = true;

@@ -51,11 +51,12 @@ pub struct Summary {
     pub exit: Exit,
     /// Tasks in the goal.
     pub tasks: usize,
-    /// Of these, done.
+    /// Of these, done: verified, and committed or left for review. Which, the task's
+    /// [`commit`](machine_driver_state::state::TaskState::commit) says.
     pub done: usize,
     /// Of these, blocked.
     pub blocked: usize,
-    /// Of these, neither.
+    /// Of these, neither: for a run that was stopped, or is to go only so far.
     pub remaining: usize,
     /// Workers started over the goal's life.
     pub worker_runs: u64,

@@ -57,7 +57,7 @@
 //!
 //!     fn run(&self, order: &WorkOrder, _: &Control<'_>) -> Result<WorkReport, WorkError> {
 //!         let started = std::time::Instant::now();
-// An error is a worker that could not be run. What it did, the verifier says.
+//!         // An error is a worker that could not be run. What it did, the verifier says.
 //!         std::fs::write(order.repo.join(order.task.as_str()), &order.text).map_err(WorkError::other)?;
 //!         Ok(WorkReport::ok(started.elapsed()))
 //!     }
@@ -78,12 +78,46 @@
 //! # }
 //! ```
 //!
+//! More to start from, each a program under 60 lines in the repository's `examples`: `embed` (progress, a stop switch and a
+//! look afterwards), `custom_worker`, `custom_verifier`, `custom_alerter` and `custom_committer`.
+//!
+//! # goal.json
+//!
+//! Its JSON Schema is [`state::goal::schema`]; what its keys come to is [`state::goal::Goal`]. `worker_cmd` must be there
+//! also with a worker of one's own, which may use it as it likes ([`worker::WorkOrder::command`]), and so must `verify_cmd`:
+//! a task without one ends blocked, whoever judges. A `repo` that is not absolute is taken from the folder of goal.json; one
+//! that would also fit the current folder is refused. For commits the operator says so, and somebody has ratified it:
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let goal = folder.path().join("goal.json");
+//! # std::fs::create_dir(folder.path().join("desk"))?;
+//! std::fs::write(&goal, r#"{
+//!     "repo": "desk", "worker_cmd": "my-agent {task_file}", "verify_cmd": "make check",
+//!     "mode": "commit",
+//!     "contract": { "autonomy_ceiling": 1, "proposed_by": "planner", "ratified_by": "ann" },
+//!     "tasks": [{ "id": "a", "goal": "Mend the lock.", "reversible": true }]
+//! }"#)?;
+//! let file = machine_driver::read_goal(&goal)?; // or what is wrong with it, and where
+//! assert_eq!(file.goal().tasks.len(), 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Without `reversible`, and for the first commit of a repository, which nothing can go back from, the contract needs
+//! `irreversible_min_trust`, at most its `autonomy_ceiling`. A change that the gate does not allow is left in the folder, and
+//! its task is done too: [`TaskState::commit`](state::state::TaskState::commit) tells the two apart.
+//!
 //! # What comes back
 //!
 //! [`Driver::run`] returns a [`Summary`]: how it ended in the terms of an exit code ([`Exit`]), and counts. Everything on
 //! the way comes as a [`Notice`], each record of the log among them, when it is on disk. A [`DriverError`] is a failure of
 //! the driver itself; it names the path, and [`DriverError::next_step`] says what to do. Whatever happened, the next run
 //! goes on from what is on disk: [`look`](look::look) shows it without a lock.
+//!
+//! A driver catches no signals. A program that is to end with its state saved on Ctrl-C catches them itself and asks the
+//! [`Stop`]; killed without that, it loses no more than the attempt under way.
 //!
 //! # Features
 //!

@@ -1,4 +1,15 @@
 //! A look at a goal and its run, without its lock and without changing anything.
+//!
+//! ```no_run
+//! let seen = machine_driver::look::look("goal.json".as_ref())?;
+//! for (id, task) in seen.state.tasks() {
+//!     println!("{id}: {:?} after {} attempts", task.status, task.attempts);
+//!     if let Some(why) = &task.reason {
+//!         println!("    {why}"); // escape it first where a terminal shows it
+//!     }
+//! }
+//! # Ok::<(), machine_driver::DriverError>(())
+//! ```
 
 use std::path::Path;
 

@@ -7,6 +7,17 @@ use std::time::{Duration, Instant};
 use machine_driver_state::control::{Cut, Switch};
 
 /// Ends a run: what is under way is stopped, the state is saved, and the run can be resumed. Clones are one switch.
+///
+/// ```
+/// use machine_driver::Stop;
+/// use machine_driver::state::control::Cut;
+///
+/// let stop = Stop::new(); // to be given to `Builder::stop`
+/// let switch = stop.clone();
+/// let other = std::thread::spawn(move || switch.ask(Cut::Stop));
+/// # other.join().unwrap();
+/// assert_eq!(stop.asked(), Some(Cut::Stop));
+/// ```
 #[derive(Clone, Default)]
 pub struct Stop {
     shared: Arc<Shared>,
@@ -32,7 +43,9 @@ impl Stop {
         Self::default()
     }
 
-    /// Asks the run to stop. The first reason stands.
+    /// Asks the run to stop. The first reason stands, and says how the run ends: [`Exit::Interrupted`](crate::Exit::Interrupted)
+    /// for [`Cut::Sigint`], [`Exit::Terminated`](crate::Exit::Terminated) for [`Cut::Sigterm`], otherwise
+    /// [`Exit::Halted`](crate::Exit::Halted). A program of one's own says [`Cut::Stop`].
     pub fn ask(&self, why: Cut) {
         let switch = {
             let mut inner = self.inner();

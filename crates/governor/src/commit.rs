@@ -13,8 +13,14 @@ use crate::gate::Permit;
 
 /// Reads changes of one repository, and commits them.
 ///
-/// [`Committer::commit`] is called again for the same order after a crash: an order that was carried out is not carried out
-/// twice.
+/// The driver calls [`Committer::read_change`] when a run begins and before each verify, and once the gate allowed a commit
+/// [`Committer::made`]; only where that knows of none, [`Committer::commit`]. Both may be called again for the same order,
+/// after a crash: an order that was carried out is not carried out twice.
+///
+/// It need not be git that keeps the work. What is read is known by names of git's form: [`Change::tree`] by its content,
+/// such as a SHA-256, and commits by ids of which [`Change::parent`] is always the last one made; when it is another than
+/// this run left, the driver says that somebody moved it. A change without a parent cannot be undone, so the gate asks more
+/// of the contract for it.
 pub trait Committer: Debug + Send + Sync {
     /// Reads everything that differs from the commit that is checked out into a tree, durably. What is ignored stays out,
     /// and so do the files of the driver itself. Runs nothing that the repository names.

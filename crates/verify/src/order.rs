@@ -20,7 +20,8 @@ pub trait Verifier: Debug + Send + Sync {
     /// seconds when asked to.
     ///
     /// # Errors
-    /// [`VerifyError`] where there is no verdict: it was cancelled, or could not be recorded.
+    /// [`VerifyError`] where there is no verdict: it was cancelled, or could not be recorded. Unless it was cancelled, the
+    /// driver takes that, and a panic, for [`Finding::Unavailable`].
     fn verify(&self, order: &VerifyOrder, control: &Control) -> Result<Verdict, VerifyError>;
 }
 
@@ -41,22 +42,24 @@ pub struct VerifyOrder {
     pub goal_file: PathBuf,
     /// The task's folder for evidence: absolute, and it exists.
     pub evidence: PathBuf,
-    /// The file that holds the task's text.
+    /// The file that holds the task's text, where the worker was one that runs a command.
     pub task_file: PathBuf,
-    /// The file with the feedback that the worker got; `/dev/null` where there was none.
+    /// The file with the feedback that the worker got; `/dev/null` where there was none. Like the task's file, only a worker
+    /// that runs a command has written it.
     pub feedback_file: PathBuf,
     /// The file in which the worker may have said what it used.
     pub usage_file: PathBuf,
-    /// The command.
+    /// `verify_cmd`: what [`CommandVerifier`](crate::CommandVerifier) runs, and others may use as they like.
     pub command: CommandLine,
-    /// Stop it after this time.
+    /// Stop it after this time. The verifier itself sees to that: the driver stops it for the budget and the operator only.
     pub wall: Option<Duration>,
     /// Names of variables let through that are otherwise taken out of its environment.
     pub env_pass: Vec<String>,
 }
 
 impl VerifyOrder {
-    /// The file that gets the verifier's output.
+    /// The file that gets the verifier's output. A verifier without a process may write one too: what the next worker is told
+    /// is the end of this file, up to [`Verdict::TAIL_MAX`].
     #[must_use]
     pub fn output_file(&self) -> PathBuf {
         self.evidence.join(format!("attempt-{}.verify.log", self.attempt))
@@ -76,7 +79,8 @@ pub struct Verdict {
     pub timed_out: bool,
     /// All that it wrote.
     pub output: OutputDigest,
-    /// The end of that, as it was, for the next worker; at most [`Verdict::TAIL_MAX`] bytes.
+    /// The end of that, as it was; at most [`Verdict::TAIL_MAX`] bytes. The log keeps 600 characters of it, which is what the
+    /// next worker gets where there is no [`VerifyOrder::output_file`].
     pub tail: Vec<u8>,
     /// From before its start until nothing of it was left.
     pub elapsed: Duration,
@@ -92,14 +96,15 @@ impl Verdict {
         Self::of(Finding::Passed, b"", elapsed)
     }
 
-    /// It is not: `reason` in a few words, and in `output` what the next worker should read.
+    /// It is not: `reason` in a few words, and in `output` what the next worker should read: its last 600 characters. For more,
+    /// write the same to [`VerifyOrder::output_file`]. The reason is for the log and for people; the worker is not told it.
     #[must_use]
     pub fn failed(reason: impl Into<String>, output: &[u8], elapsed: Duration) -> Self {
         let reason = reason.into();
         Self::of(Finding::Failed { reason }, output, elapsed)
     }
 
-    /// Nobody knows: asked again after 1 s and 2 s, then the task waits for a person.
+    /// Nobody knows: asked again after 1 s and 2 s, then the task is blocked and waits for a person.
     #[must_use]
     pub fn unavailable(reason: impl Into<String>, elapsed: Duration) -> Self {
         let reason = reason.into();

@@ -21,7 +21,8 @@ pub trait Worker: Debug + Send + Sync {
     /// when asked to.
     ///
     /// # Errors
-    /// [`WorkError`] where the work could not be done or recorded at all; how it went is in the report.
+    /// [`WorkError`] where the work could not be done or recorded at all; how it went is in the report. A panic counts as one
+    /// too. Neither ends the run.
     fn run(&self, order: &WorkOrder, control: &Control) -> Result<WorkReport, WorkError>;
 }
 
@@ -44,9 +45,9 @@ pub struct WorkOrder {
     pub goal_file: PathBuf,
     /// The task's folder for evidence: absolute, and it exists.
     pub evidence: PathBuf,
-    /// The command.
+    /// `worker_cmd`: what [`CommandWorker`](crate::CommandWorker) runs, and others may use as they like.
     pub command: CommandLine,
-    /// Stop it after this time.
+    /// Stop it after this time. The worker itself sees to its limits: the driver stops it for the budget and the operator only.
     pub wall: Option<Duration>,
     /// Stop it after so long without an output byte.
     pub idle: Option<Duration>,
@@ -57,7 +58,7 @@ pub struct WorkOrder {
 }
 
 impl WorkOrder {
-    /// The file that holds the task's text.
+    /// The file that holds the task's text: written by [`CommandWorker`](crate::CommandWorker), as the other files here are.
     #[must_use]
     pub fn task_file(&self) -> PathBuf {
         self.evidence.join("task.txt")
