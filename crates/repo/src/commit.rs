@@ -12,7 +12,7 @@ use crate::error::{RepoError, Told, failed};
 use crate::files;
 use crate::git::{Call, Git, object_id};
 use crate::objects;
-use crate::read::{changed, new_objects};
+use crate::read::{compare, new_objects};
 use crate::refs;
 use crate::repository::Repository;
 use crate::user_index::Prepared;
@@ -26,8 +26,9 @@ const COMMITS_MAX: &str = "--max-count=10000";
 /// What is known about a change since it was read; nothing of it after a restart.
 pub(crate) struct Known {
     pub(crate) index: Prepared,
-    /// The objects that are in the tree and were not in the parent's.
-    pub(crate) new: BTreeSet<ObjectId>,
+    /// The objects that are in the tree and were not in the parent's, and what was compared to say so; nothing where the
+    /// two are the same.
+    pub(crate) to_check: BTreeSet<String>,
 }
 
 /// The commit that carried the order out, if there is one.
@@ -123,15 +124,16 @@ fn is_at_parent(repository: &Repository, order: &CommitOrder) -> Result<(), Comm
 fn is_whole(git: &Git<'_>, order: &CommitOrder, known: Option<&Known>) -> Result<(), CommitError> {
     let change = &order.change;
     let looked_up;
-    let new = match known {
-        Some(known) => &known.new,
+    let to_check = match known {
+        Some(known) => &known.to_check,
         None => {
-            let entries = changed(git, change.parent.as_ref(), &change.tree).told(WHAT)?;
-            looked_up = new_objects(&change.tree, &entries);
+            let compared = compare(git, change.parent.as_ref(), &change.tree).told(WHAT)?;
+            let new = new_objects(&change.tree, &compared.entries);
+            looked_up = new.iter().map(ToString::to_string).collect();
             &looked_up
         }
     };
-    if new.is_empty() || change.paths == 0 {
+    if to_check.is_empty() || change.paths == 0 {
         let source = RepoError::Git {
             operation: "commit",
             path: git.repository.root.clone(),
@@ -139,7 +141,7 @@ fn is_whole(git: &Git<'_>, order: &CommitOrder, known: Option<&Known>) -> Result
         };
         return Err(failed("there is nothing to commit", source));
     }
-    objects::verify(git, new).told(WHAT)
+    objects::verify(git, to_check).told(WHAT)
 }
 
 /// The commit itself, not yet anybody's: the same each time, since its time is the order's.

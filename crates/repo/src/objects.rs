@@ -23,9 +23,15 @@ const SYNCS_MAX: usize = 64;
 /// Bytes of the line before an object's content.
 const HEADER_BYTES_MAX: usize = 128;
 
-/// Reads all of these back; fails by name where one is missing or is not what it is called.
-pub(crate) fn verify(git: &Git<'_>, ids: &BTreeSet<ObjectId>) -> Result<(), RepoError> {
-    let list: String = ids.iter().map(|id| format!("{id}\n")).collect();
+/// Reads all of these back, given by ids or by names that git resolves; fails where one is missing or is not what it is
+/// called.
+pub(crate) fn verify(git: &Git<'_>, names: &BTreeSet<String>) -> Result<(), RepoError> {
+    let mut list = String::new();
+    for name in names {
+        refuse_pipe(git.repository, name)?;
+        list.push_str(name);
+        list.push('\n');
+    }
     let mut reader = Reader::new(git.repository.format);
     let call = Call::new("read the new objects back", &["cat-file", "--batch", "--buffer"])
         .fed(list.into_bytes())
@@ -36,10 +42,18 @@ pub(crate) fn verify(git: &Git<'_>, ids: &BTreeSet<ObjectId>) -> Result<(), Repo
         return Err(corrupt(git.repository, &id));
     }
     streamed?;
-    match ids.iter().find(|id| !reader.right.contains(id.as_str())) {
-        Some(id) => Err(corrupt(git.repository, id.as_str())),
+    match names.iter().nth(reader.right) {
         None => Ok(()),
+        // Answers come in the order of the questions.
+        Some(unanswered) => Err(corrupt(git.repository, unanswered)),
     }
+}
+
+/// Refuses where the file of an object is none: git would wait for whoever is at the other end of a pipe.
+pub(crate) fn refuse_pipe(repository: &Repository, id: &str) -> Result<(), RepoError> {
+    let path = loose(repository, id);
+    let relative = path.strip_prefix(&repository.objects).unwrap_or(&path);
+    files::refuse_links(&repository.objects, relative)
 }
 
 fn corrupt(repository: &Repository, id: &str) -> RepoError {
@@ -132,7 +146,8 @@ struct Reader {
     header: Vec<u8>,
     /// The object under way: its id, hash, and bytes that are left, with the line feed.
     object: Option<(String, Hash, u64)>,
-    right: BTreeSet<String>,
+    /// How many were what they are called.
+    right: usize,
     wrong: Option<String>,
 }
 
@@ -142,7 +157,7 @@ impl Reader {
             format,
             header: Vec::new(),
             object: None,
-            right: BTreeSet::new(),
+            right: 0,
             wrong: None,
         }
     }
@@ -198,7 +213,7 @@ impl Reader {
         if left > 0 {
             self.object = Some((id, hash, left));
         } else if hash.hex() == id {
-            self.right.insert(id);
+            self.right += 1;
         } else {
             self.wrong = Some(id);
         }
@@ -219,7 +234,7 @@ mod tests {
         let mut bytewise = Reader::new(Format::Sha1);
         let _ = stream.as_bytes().chunks(1).all(|chunk| bytewise.take(chunk));
         assert_eq!((&whole.right, &whole.wrong), (&bytewise.right, &bytewise.wrong));
-        (whole.right.len(), whole.wrong)
+        (whole.right, whole.wrong)
     }
 
     #[test]

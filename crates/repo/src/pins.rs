@@ -5,6 +5,7 @@
 //! of another repository would be moved.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::RepoError;
@@ -19,10 +20,19 @@ const PATH_BYTES_MAX: u64 = 64 << 10;
 /// How it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pins {
-    /// Each place, and where it really is; none where there was nothing.
-    places: Vec<(PathBuf, Option<PathBuf>)>,
+    /// Each place, where it really is, and which folder that is; none where there was nothing.
+    places: Vec<(PathBuf, Option<Place>)>,
     commondir: Option<Vec<u8>>,
     alternates: Option<Vec<u8>>,
+}
+
+/// Where a folder really is, with its device and inode: another one in its place is not the same.
+type Place = (PathBuf, u64, u64);
+
+fn place(path: &Path) -> Option<Place> {
+    let really = path.canonicalize().ok()?;
+    let metadata = fs::metadata(&really).ok()?;
+    Some((really, metadata.dev(), metadata.ino()))
 }
 
 impl Pins {
@@ -30,9 +40,8 @@ impl Pins {
         let objects = common_dir.join("objects");
         let (refs, heads) = (common_dir.join("refs"), common_dir.join("refs/heads"));
         let places = [root, git_dir, common_dir, &objects, &refs, &heads];
-        let place = |path: &Path| (path.to_owned(), path.canonicalize().ok());
         Ok(Self {
-            places: places.into_iter().map(place).collect(),
+            places: places.map(|path| (path.to_owned(), place(path))).to_vec(),
             commondir: files::read(&git_dir.join("commondir"), PATH_BYTES_MAX)?,
             alternates: files::read(&objects.join("info/alternates"), ALTERNATES_BYTES_MAX)?,
         })
@@ -61,11 +70,17 @@ impl Pins {
     }
 }
 
-/// Each of the 256 folders of loose objects could be a link.
+/// Each of the 256 folders of loose objects could be a link, and each pack a pipe.
 fn refuse_links_to_objects(objects: &Path) -> Result<(), RepoError> {
-    let read = || fs::read_dir(objects)?.collect::<Result<Vec<_>, _>>();
-    for entry in read().map_err(RepoError::io("list", objects))? {
-        files::refuse_links(objects, Path::new(&entry.file_name()))?;
+    for folder in [objects, &objects.join("pack")] {
+        let read = || fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>();
+        let entries = match read() {
+            Err(e) if files::is_absent(&e) => continue,
+            entries => entries.map_err(RepoError::io("list", folder))?,
+        };
+        for entry in entries {
+            files::refuse_links(folder, Path::new(&entry.file_name()))?;
+        }
     }
     Ok(())
 }

@@ -44,9 +44,10 @@ pub(crate) fn read(repository: &Repository, cancel: &Cancel) -> Result<(Change, 
     refuse_moved(&git, &submodules)?;
     let answer = git.run(Call::new("write the tree", &["write-tree"])).told(WHAT)?;
     let tree = object_id("write the tree", &repository.root, &answer).told(WHAT)?;
-    let changed = changed(&git, parent.as_ref(), &tree).told(WHAT)?;
-    refuse_what_no_commit_holds(&git, &changed)?;
-    let new = new_objects(&tree, &changed);
+    let compared = compare(&git, parent.as_ref(), &tree).told(WHAT)?;
+    let changed = &compared.entries;
+    refuse_what_no_commit_holds(&git, changed)?;
+    let new = new_objects(&tree, changed);
     objects::sync(repository, &new).told(WHAT)?;
     let index = Prepared::take(&git.private.index()).told(WHAT)?;
     let paths = changed.iter().filter(|entry| entry.counts()).count() as u64;
@@ -56,7 +57,12 @@ pub(crate) fn read(repository: &Repository, cancel: &Cancel) -> Result<(Change, 
         tree,
         paths,
     };
-    Ok((change, Known { index, new }))
+    // With nothing new there is nothing to commit.
+    let mut to_check: BTreeSet<String> = new.iter().map(ToString::to_string).collect();
+    if !to_check.is_empty() {
+        to_check.extend(compared.compared);
+    }
+    Ok((change, Known { index, to_check }))
 }
 
 /// A state of the repository in which no change can be read: for the operator by name.
@@ -194,12 +200,21 @@ fn refuse_moved(git: &Git<'_>, submodules: &[PathBuf]) -> Result<(), CommitError
     }
 }
 
-/// What differs between the commit and the tree, folders too.
-pub(crate) fn changed(
+/// What differs between a commit and a tree.
+pub(crate) struct Comparison {
+    /// Folders too.
+    pub(crate) entries: Vec<Entry>,
+    /// The commit and all trees that were read for it.
+    pub(crate) compared: BTreeSet<String>,
+}
+
+/// Compares, and makes sure that all that was compared is what it is called. Git does not hash what it reads: a tree that
+/// a worker wrote over shows no difference where there is one.
+pub(crate) fn compare(
     git: &Git<'_>,
     parent: Option<&ObjectId>,
     tree: &ObjectId,
-) -> Result<Vec<Entry>, RepoError> {
+) -> Result<Comparison, RepoError> {
     let base = parent.map_or(git.repository.format.empty_tree(), ObjectId::as_str);
     let call = Call::new(
         "compare the trees",
@@ -217,32 +232,14 @@ pub(crate) fn changed(
         ],
     );
     let entries = changes::parse(&git.run(call)?).ok_or_else(|| malformed(git, "a list of changes"))?;
-    are_true(git, parent, tree, &entries)?;
-    Ok(entries)
-}
-
-/// All that was compared is what it is called. Git does not hash what it reads: a tree that a worker wrote over shows no
-/// difference where there is one.
-fn are_true(
-    git: &Git<'_>,
-    parent: Option<&ObjectId>,
-    tree: &ObjectId,
-    entries: &[Entry],
-) -> Result<(), RepoError> {
-    let mut compared = BTreeSet::from([tree.clone()]);
-    if let Some(parent) = parent {
-        let operation = "find the tree of the commit";
-        let answer = git.run(Call::new(
-            operation,
-            &["rev-parse", &format!("{parent}^{{tree}}")],
-        ))?;
-        compared.insert(parent.clone());
-        compared.insert(object_id(operation, &git.repository.root, &answer)?);
-    }
-    compared.extend(entries.iter().flat_map(Entry::folders).cloned());
+    let mut compared = BTreeSet::from([tree.to_string()]);
+    compared.extend(parent.map(ToString::to_string));
+    compared.extend(parent.map(|parent| format!("{parent}^{{tree}}")));
+    compared.extend(entries.iter().flat_map(Entry::folders).map(ToString::to_string));
     // Git knows the tree without anything in it by itself.
-    compared.retain(|id| id.as_str() != git.repository.format.empty_tree());
-    objects::verify(git, &compared)
+    compared.remove(git.repository.format.empty_tree());
+    objects::verify(git, &compared)?;
+    Ok(Comparison { entries, compared })
 }
 
 fn malformed(git: &Git<'_>, what: &str) -> RepoError {
