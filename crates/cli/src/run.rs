@@ -57,6 +57,7 @@ fn summary_fields(summed: &Summary, hints: &[String]) -> Value {
     json!({
         "tasks": summed.tasks,
         "done": summed.done,
+        "committed": summed.committed,
         "blocked": summed.blocked,
         "remaining": summed.remaining,
         "worker_runs": summed.worker_runs,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use machine_driver_alert::Alerter;
 use machine_driver_governor::Committer;
-use machine_driver_state::goal::Mode;
 use machine_driver_state::goal::file::GoalFile;
+use machine_driver_state::goal::{Mode, Task};
 use machine_driver_state::store::Store;
 use machine_driver_verify::Verifier;
 use machine_driver_worker::Worker;
@@ -158,6 +158,9 @@ impl Builder {
         let by_command = self.worker.is_none();
         let committer = RefCell::new(self.committer.clone());
         let check = |file: &GoalFile| {
+            if self.verifier.is_some() {
+                has_verify_cmd(file)?;
+            }
             #[cfg(feature = "command")]
             if by_command {
                 crate::preflight::check(file)?;
@@ -202,6 +205,24 @@ impl Builder {
             listener: self.listener,
             tier: processes.tier(),
         }))
+    }
+}
+
+/// A verifier of one's own takes the place of commands, but whether a task has one is the goal's to say: without it the
+/// task could never be done.
+fn has_verify_cmd(file: &GoalFile) -> Result<(), DriverError> {
+    let goal = file.goal();
+    let without = |task: &Task| task.verify_cmd.is_none() && goal.verify_cmd.is_none();
+    match goal.tasks.iter().position(without) {
+        Some(index) => {
+            let help = "name one, if only as a note of what is verified: the verifier that was given is asked in its place";
+            let message = format!(
+                "there is no verify_cmd for `{}`",
+                goal.tasks.get(index).map_or("", |task| task.id.as_str())
+            );
+            Err(file.refuse(None, "verify_cmd", message, Some(help.into())).into())
+        }
+        None => Ok(()),
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Summary {
     /// Of these, done: verified, and committed or left for review. Which, the task's
     /// [`commit`](machine_driver_state::state::TaskState::commit) says.
     pub done: usize,
+    /// Tasks whose change this run committed. What else is done was left for review, or changed nothing.
+    pub committed: u64,
     /// Of these, blocked.
     pub blocked: usize,
     /// Of these, neither: for a run that was stopped, or is to go only so far.
@@ -80,6 +82,7 @@ pub struct Driver {
     tier: &'static str,
     pub(crate) shown: Shown,
     resolved: u64,
+    committed: u64,
     attempts: u64,
     budget_halt: Option<BudgetHalt>,
 }
@@ -109,7 +112,7 @@ impl Driver {
 
     pub(crate) fn new(parts: Parts) -> Self {
         let shown = Shown::read(&parts.held);
-        let (resolved, attempts, budget_halt) = (0, 0, None);
+        let (resolved, committed, attempts, budget_halt) = (0, 0, 0, None);
         Self {
             held: parts.held,
             lookout: Arc::new(parts.lookout),
@@ -125,6 +128,7 @@ impl Driver {
             tier: parts.tier,
             shown,
             resolved,
+            committed,
             attempts,
             budget_halt,
         }
@@ -295,7 +299,11 @@ impl Driver {
                 self.attempts += 1;
                 self.watch.forget_evidence();
             }
-            Event::Proposed(..) | Event::Commit(..) | Event::CommitEmpty(..) => self.resolved += 1,
+            Event::Commit(..) => {
+                self.resolved += 1;
+                self.committed += 1;
+            }
+            Event::Proposed(..) | Event::CommitEmpty(..) => self.resolved += 1,
             Event::Quarantine(attempt, _) if attempt.session.is_some() => self.resolved += 1,
             Event::BudgetHalt(halt) => self.budget_halt = Some(halt.clone()),
             _ => {}
@@ -349,6 +357,7 @@ impl Driver {
             exit,
             tasks: self.goal().tasks.len(),
             done: plan.done(),
+            committed: self.committed,
             blocked: plan.blocked(),
             remaining: plan.open(),
             worker_runs: self.held.state.spent().worker_runs,

@@ -171,10 +171,9 @@ impl Driver {
 /// A committer of somebody else's that panics has failed.
 fn unpanicked<T>(work: impl FnOnce() -> Result<T, CommitError>) -> Result<T, CommitError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        let source: Box<dyn std::error::Error + Send + Sync> = "see what it said on standard error".into();
-        Err(CommitError::Failed {
-            what: "the committer panicked".into(),
-            source,
-        })
+        Err(CommitError::other(
+            "the committer panicked",
+            "see what it said on standard error",
+        ))
     })
 }

@@ -173,6 +173,7 @@ pub use driver::{Driver, Summary, Until};
 pub use error::DriverError;
 pub use exit::{EXIT_CODES, Exit};
 
+pub use look::{Look, look};
 pub use machine_driver_alert as alert;
 pub use machine_driver_governor as governor;
 #[cfg(feature = "command")]

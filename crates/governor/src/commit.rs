@@ -29,7 +29,8 @@ pub trait Committer: Debug + Send + Sync {
     /// [`CommitError::Refused`] where no commit can hold the change, by name; [`CommitError`] otherwise.
     fn read_change(&self, control: &Control<'_>) -> Result<Change, CommitError>;
 
-    /// The commit that this order was carried out by, if it was: looked for by its key from the head of
+    /// The commit that this order was carried out by, if it was, and with it everything that a driver that was killed behind
+    /// it did not come to: looked for by its key from the head of
     /// [`Change::reference`] back to [`Change::parent`].
     ///
     /// # Errors
@@ -145,6 +146,17 @@ pub enum CommitError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl CommitError {
+    /// It could not be carried out, for a reason of the committer's own.
+    pub fn other(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        let (what, source) = (what.into(), source.into());
+        Self::Failed { what, source }
+    }
 }
 
 fn short(id: &Option<ObjectId>) -> &str {

@@ -32,7 +32,7 @@ pub(crate) struct Known {
 }
 
 /// The commit that carried the order out, if there is one.
-pub(crate) fn made(repository: &Repository, order: &CommitOrder) -> Result<Option<ObjectId>, CommitError> {
+fn made(repository: &Repository, order: &CommitOrder) -> Result<Option<ObjectId>, CommitError> {
     let change = &order.change;
     let head = refs::resolve(repository, &change.reference).told(WHAT)?;
     let Some(head) = head.filter(|head| Some(head) != change.parent.as_ref()) else {
@@ -71,19 +71,32 @@ fn is_marked(message: &str, order: &CommitOrder) -> bool {
         && has("Machine-Driver-Record", order.record.to_string())
 }
 
+/// The commit that carried the order out, if there is one, with what a driver that was killed behind it did not come to:
+/// that it lasts, and that the index is the one of its tree.
+pub(crate) fn finished(
+    repository: &Repository,
+    order: &CommitOrder,
+    known: Option<&Known>,
+) -> Result<Option<Committed>, CommitError> {
+    let Some(id) = made(repository, order)? else {
+        return Ok(None);
+    };
+    let cancel = Cancel::new();
+    objects::sync(repository, &BTreeSet::from([id.clone()])).told(WHAT)?;
+    let git = Git::new(repository, &cancel).told(WHAT)?;
+    committed(&git, order, known, id).told(WHAT).map(Some)
+}
+
 /// Makes the commit, or finds that it was made; either way the index is that of its tree afterwards.
 pub(crate) fn commit(
     repository: &Repository,
     order: &CommitOrder,
     known: Option<&Known>,
 ) -> Result<Committed, CommitError> {
-    let cancel = Cancel::new();
-    if let Some(id) = made(repository, order)? {
-        // Whoever made it may have been cut off before it was durable.
-        objects::sync(repository, &BTreeSet::from([id.clone()])).told(WHAT)?;
-        let git = Git::new(repository, &cancel).told(WHAT)?;
-        return committed(&git, order, known, id).told(WHAT);
+    if let Some(committed) = finished(repository, order, known)? {
+        return Ok(committed);
     }
+    let cancel = Cancel::new();
     is_where_it_was(repository, order)?;
     let git = Git::new(repository, &cancel).told(WHAT)?;
     is_whole(&git, order, known)?;

@@ -120,7 +120,7 @@ impl Committer for GitCommitter {
     }
 
     fn made(&self, order: &CommitOrder) -> Result<Option<ObjectId>, CommitError> {
-        commit::made(&self.repository, order)
+        Ok(commit::finished(&self.repository, order, None)?.map(|committed| committed.id))
     }
 
     fn commit(&self, order: &CommitOrder, permit: Permit) -> Result<Committed, CommitError> {

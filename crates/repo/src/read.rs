@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use machine_driver_governor::CommitError;
 use machine_driver_process::Cancel;
@@ -33,6 +33,7 @@ pub(crate) fn read(repository: &Repository, cancel: &Cancel) -> Result<(Change, 
     let (reference, parent) = refs::head(repository).told(WHAT)?;
     let git = Git::new(repository, cancel).told(WHAT)?;
     if let Some(parent) = &parent {
+        objects::refuse_pipe(repository, parent.as_str()).told(WHAT)?;
         let call = Call::new(
             "read the commit that is checked out",
             &["read-tree", parent.as_str()],
@@ -75,40 +76,44 @@ fn refused(error: RepoError) -> CommitError {
 
 /// The submodules of the commit that is checked out. Refuses pattern files that git would wait on for ever, and filters.
 fn look_at_tracked(git: &Git<'_>) -> Result<Vec<PathBuf>, CommitError> {
-    let root = &git.repository.root;
-    let path_of = |path: &[u8]| PathBuf::from(OsStr::from_bytes(path));
     let bytes = fs::read(git.private.index()).or_else(|e| match files::is_absent(&e) {
         true => Ok(Vec::new()),
         false => Err(RepoError::io("read", &git.private.index())(e)),
     });
     let bytes = bytes.told(WHAT)?;
-    let (mut submodules, mut tracked) = (Vec::new(), Vec::new());
-    let mut patterns: BTreeSet<PathBuf> = PATTERN_FILES.iter().map(PathBuf::from).collect();
-    if !bytes.is_empty() {
-        let entries = index::parse(&bytes, git.repository.format);
-        let entries = entries.ok_or_else(|| malformed(git, "an index")).told(WHAT)?;
-        submodules.extend(
-            entries
-                .iter()
-                .filter(|e| e.is_repository)
-                .map(|e| path_of(e.path)),
-        );
-        let is_patterns = |path: &&[u8]| PATTERN_FILES.iter().any(|file| path.ends_with(file.as_bytes()));
-        patterns.extend(entries.iter().map(|e| e.path).filter(is_patterns).map(path_of));
-        tracked = entries;
-    }
-    for path in patterns {
-        let kind = fs::symlink_metadata(root.join(&path)).map(|metadata| metadata.file_type());
-        if kind.is_ok_and(|kind| !kind.is_file() && !kind.is_dir() && !kind.is_symlink()) {
-            let why = format!("{} is not a file", name(path.as_os_str().as_bytes()));
-            return Err(CommitError::Refused { why });
-        }
-    }
+    let tracked = match bytes.is_empty() {
+        true => Some(Vec::new()),
+        false => index::parse(&bytes, git.repository.format),
+    };
+    let tracked = tracked.ok_or_else(|| malformed(git, "an index")).told(WHAT)?;
+    refuse_pipes(git, &tracked)?;
     filters::refuse_tracked(git, &tracked)?;
-    Ok(submodules)
+    let submodules = tracked.iter().filter(|entry| entry.is_repository);
+    Ok(submodules.map(|entry| path_of(entry.path).to_owned()).collect())
 }
 
-const PATTERN_FILES: [&str; 2] = [".gitignore", ".gitattributes"];
+fn path_of(path: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(path))
+}
+
+/// Refuses what stands in place of a file with patterns in any folder that holds something tracked. In a new folder it
+/// costs the limit of the call.
+fn refuse_pipes(git: &Git<'_>, tracked: &[index::Entry<'_>]) -> Result<(), CommitError> {
+    let parents = tracked.iter().filter_map(|entry| path_of(entry.path).parent());
+    let folders: BTreeSet<&Path> = parents.chain([Path::new("")]).collect();
+    for folder in folders {
+        for file in [".gitignore", ".gitattributes"] {
+            let path = folder.join(file);
+            let kind =
+                fs::symlink_metadata(git.repository.root.join(&path)).map(|metadata| metadata.file_type());
+            if kind.is_ok_and(|kind| !kind.is_file() && !kind.is_dir() && !kind.is_symlink()) {
+                let why = format!("{} is not a file", name(path.as_os_str().as_bytes()));
+                return Err(CommitError::Refused { why });
+            }
+        }
+    }
+    Ok(())
+}
 
 /// Adds, changes and removes in one call. Submodules are left out, since git would run `git status` in each, with the
 /// configuration that it has there.

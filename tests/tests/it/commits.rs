@@ -1,7 +1,7 @@
 //! kill -9 in commit mode: as many commits as the gate allowed, none doubled, none without its record.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use machine_driver_tests::{Ended, Place, Running, TIME_MAX, binary, say, skip};
 use serde_json::json;
@@ -75,11 +75,14 @@ fn killed_at_any_moment() {
         goals += 1;
         loop {
             let mixed = (seed ^ (killed + 1).wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b) >> 7;
-            let (begun, delay) = (Instant::now(), Duration::from_micros((mixed % 400_000) as u64));
+            // So many records later, so that every start gets somewhere on a busy machine too, and then any moment of
+            // what comes after that record.
+            let enough = records(&place) + 1 + mixed % 12;
             let mut run = place.start(["run", "--quiet"]);
-            while !run.has_ended() && begun.elapsed() < delay {
-                std::thread::sleep(Duration::from_micros(300));
+            while !run.has_ended() && records(&place) < enough {
+                std::thread::sleep(Duration::from_micros(200));
             }
+            std::thread::sleep(Duration::from_micros((mixed / 12 % 8_000) as u64));
             if run.has_ended() {
                 if run.wait(TIME_MAX).code == 3 {
                     break;
@@ -95,6 +98,11 @@ fn killed_at_any_moment() {
         is_finished_well(&place, "killed at some moment");
     }
     say(&format!("commits: {killed} kills over {goals} goals"));
+}
+
+fn records(place: &Place) -> usize {
+    let log = std::fs::read(place.path("driver-log.jsonl")).unwrap_or_default();
+    log.iter().filter(|byte| **byte == b'\n').count()
 }
 
 /// What git and the driver call to change the disk, in any process of the run but the workers'.

@@ -223,6 +223,7 @@ fn hinted(exit: Exit, remaining: usize) -> Vec<String> {
         exit,
         tasks: 3,
         done: 1,
+        committed: 0,
         blocked: 1,
         remaining,
         worker_runs: 1,
