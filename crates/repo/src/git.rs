@@ -32,7 +32,6 @@ pub(crate) struct Call<'a> {
     git_dir: Option<&'a Path>,
     patterns: bool,
     reads_tree: bool,
-    may_say_no: bool,
 }
 
 impl<'a> Call<'a> {
@@ -45,7 +44,6 @@ impl<'a> Call<'a> {
             git_dir: None,
             patterns: false,
             reads_tree: false,
-            may_say_no: false,
         }
     }
 
@@ -81,12 +79,6 @@ impl<'a> Call<'a> {
         self.reads_tree = true;
         self
     }
-
-    /// Exit 1 is an answer like 0.
-    pub(crate) fn or_no(mut self) -> Self {
-        self.may_say_no = true;
-        self
-    }
 }
 
 /// Calls of git on one repository, with a git folder that nobody else has written to.
@@ -112,28 +104,26 @@ impl<'a> Git<'a> {
 
     /// The same with what it wrote to stderr.
     pub(crate) fn run_and_listen(&self, call: Call<'_>) -> Result<Captured, RepoError> {
-        let (operation, may_say_no) = (call.operation, call.may_say_no);
+        let operation = call.operation;
         let captured = capture(&self.command(call), self.cancel);
-        self.outcome(operation, may_say_no, captured)
+        self.outcome(operation, captured)
     }
 
     /// Hands stdout to `sink` as it comes.
     pub(crate) fn stream(&self, call: Call<'_>, sink: &mut Sink<'_>) -> Result<(), RepoError> {
-        let (operation, may_say_no) = (call.operation, call.may_say_no);
+        let operation = call.operation;
         let captured = capture_with(&self.command(call), self.cancel, sink);
-        self.outcome(operation, may_say_no, captured).map(drop)
+        self.outcome(operation, captured).map(drop)
     }
 
     fn outcome(
         &self,
         operation: &'static str,
-        may_say_no: bool,
         captured: Result<Captured, machine_driver_process::ProcessError>,
     ) -> Result<Captured, RepoError> {
         let captured = outcome(operation, &self.repository.root, captured)?;
         match captured.ending {
             Ending::Exited(0) => Ok(captured),
-            Ending::Exited(1) if may_say_no => Ok(captured),
             _ => Err(complaint(operation, &self.repository.root, &captured)),
         }
     }

@@ -34,11 +34,10 @@ impl Prepared {
         read().map_err(RepoError::io("read", path))
     }
 
-    /// One made anew for a tree, when the one it was read with is gone.
+    /// One made anew for a tree, when the one it was read with is gone: it knows no file's marks, so that the first
+    /// `git status` looks into each file once. Nothing of the files is read here.
     pub(crate) fn of(git: &Git<'_>, tree: &ObjectId) -> Result<Self, RepoError> {
         git.run(Call::new("read the tree", &["read-tree", tree.as_str()]))?;
-        let refresh = Call::new("refresh the index", &["update-index", "-q", "--refresh"]);
-        git.run(refresh.reading_the_tree().or_no())?;
         Self::take(&git.private.index())
     }
 
