@@ -58,6 +58,8 @@ mod set;
 mod signed;
 mod signer;
 mod structure;
+#[cfg(test)]
+mod testing;
 mod text;
 mod time;
 mod verify;
