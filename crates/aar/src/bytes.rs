@@ -5,6 +5,9 @@ use std::fmt;
 use machine_driver_state::canonical::{CanonicalError, canonical_json};
 use machine_driver_state::id::Digest;
 use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::canonical;
 
 /// The RFC 8785 form of a value: what is signed.
 ///
@@ -20,6 +23,11 @@ impl CanonicalBytes {
     /// [`CanonicalError`] where the value cannot be written as JSON.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, CanonicalError> {
         canonical_json(value).map(Self)
+    }
+
+    /// The form of an object whose members were read strictly, or are ours.
+    pub(crate) fn of_fields(fields: &Map<String, Value>) -> Result<Self, CanonicalError> {
+        canonical::object(fields, None).map(Self)
     }
 
     /// The bytes: UTF-8, JSON.

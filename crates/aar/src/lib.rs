@@ -39,6 +39,7 @@
 //! What a record does not prove: that the tests are good, or that the principal is honest.
 
 mod bytes;
+mod canonical;
 #[cfg(feature = "command")]
 mod command;
 mod did;

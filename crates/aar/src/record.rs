@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use machine_driver_state::canonical::{CanonicalError, digest_of};
+use machine_driver_state::canonical::{CanonicalError, sha256};
 use machine_driver_state::id::Digest;
-use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
 use crate::bytes::CanonicalBytes;
+use crate::canonical;
 use crate::json::{self, DEPTH_MAX, Fault, JsonError, Kind};
 use crate::reason::Reason;
 
@@ -230,7 +230,7 @@ impl Record {
     /// # Errors
     /// None for a record that was read; the type is serde_json's.
     pub fn signed_bytes(&self) -> Result<CanonicalBytes, CanonicalError> {
-        CanonicalBytes::of(&self.fields)
+        CanonicalBytes::of_fields(&self.fields)
     }
 
     /// SHA-256 of the RFC 8785 form with `sig` and without top-level members that start with `_`, so that a note which
@@ -239,7 +239,8 @@ impl Record {
     /// # Errors
     /// As [`Record::signed_bytes`].
     pub fn digest(&self) -> Result<Digest, CanonicalError> {
-        digest_of(&WithSignature(self))
+        let sig = self.sig.as_ref().map(|sig| (SIG, sig));
+        canonical::object(&self.fields, sig).map(|bytes| sha256(&bytes))
     }
 
     /// The record as a file holds it: indented, members in their order, `sig` and `_…` last, with a newline.
@@ -263,26 +264,8 @@ impl fmt::Debug for Record {
     }
 }
 
-/// A record's signed members and its signature, as one object.
-struct WithSignature<'a>(&'a Record);
-
-impl Serialize for WithSignature<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (key, value) in &self.0.fields {
-            map.serialize_entry(key, value)?;
-        }
-        if let Some(sig) = &self.0.sig {
-            map.serialize_entry(SIG, sig)?;
-        }
-        map.end()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use machine_driver_state::canonical::sha256;
-
     use super::*;
 
     fn reason(bytes: &[u8]) -> Reason {

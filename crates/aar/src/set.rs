@@ -107,14 +107,15 @@ impl SetReport {
         self.chains.iter().all(|chain| chain.end == End::Proven)
     }
 
-    /// The first file that fails a step, with the step.
+    /// The failure to look at first, with its file: one of the lowest level, so that a record which was changed comes
+    /// before those whose chain it tears; of several, that of the first file.
     #[must_use]
     pub fn first_failure(&self) -> Option<(&str, &Finding)> {
         let failures = self.records.iter().filter_map(|named| {
             let finding = named.report.first_failure()?;
             Some((named.name.as_str(), finding))
         });
-        failures.into_iter().next()
+        failures.min_by_key(|(_, finding)| finding.level)
     }
 }
 

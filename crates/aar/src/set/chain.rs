@@ -169,7 +169,7 @@ impl<'a> Walk<'a> {
                 Prior::None => None,
                 Prior::Digest(digest) => {
                     let known = links.places.get(&digest);
-                    if !known.is_some_and(|place| members.binary_search(place).is_ok()) {
+                    if known.is_none_or(|place| members.binary_search(place).is_err()) {
                         walk.unresolved.push(place);
                     }
                     Some(digest)
