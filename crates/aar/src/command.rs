@@ -46,7 +46,7 @@ impl CommandSigner {
     /// # Errors
     /// [`SignError`] where the tool, the key or `node` is missing, or the key is not as it should be.
     pub fn load(tool: &Path, key: &Path, principal: Did) -> Result<Self, SignError> {
-        let public = ed25519::load(key)?.verifying_key().into();
+        let public = PublicKey::of(&*ed25519::load(key)?);
         Self::with_key(tool, key, principal, public)
     }
 
@@ -54,10 +54,14 @@ impl CommandSigner {
     /// principal's DID document.
     ///
     /// # Errors
-    /// [`SignError::Missing`] where the tool, the key or `node` is missing.
+    /// [`SignError`] where the tool, the key or `node` is missing, or the key is open to others than its owner.
     pub fn with_key(tool: &Path, key: &Path, principal: Did, public: PublicKey) -> Result<Self, SignError> {
-        for path in [tool, key] {
-            fs::metadata(path).map_err(SignError::unreadable("look at", path))?;
+        let look = |path: &Path| fs::metadata(path).map_err(SignError::unreadable("look at", path));
+        look(tool)?;
+        let mode = look(key)?.permissions().mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            let path = key.to_owned();
+            return Err(SignError::Permissions { path, mode });
         }
         let search = std::env::var_os("PATH").unwrap_or_default();
         let node = std::env::split_paths(&search)

@@ -21,7 +21,10 @@ use crate::text::{from_base64url, secret_from_base64url};
 /// The largest file that is read as a key, in bytes.
 const SIZE_MAX: usize = 16 << 10;
 
-/// Signs with a private key, which is wiped from memory when it is dropped, and shows in no output.
+/// Signs with a private key, which shows in no output.
+///
+/// The key, and the file's bytes on the way to it, are wiped from memory when they are dropped. Copies that the compiler
+/// makes on the stack are beyond the reach of safe code.
 pub struct Ed25519Signer {
     principal: Did,
     key: Box<SigningKey>,
@@ -55,7 +58,7 @@ impl Signer for Ed25519Signer {
     }
 
     fn public_key(&self) -> Option<PublicKey> {
-        Some(self.key.verifying_key().into())
+        Some(PublicKey::of(&self.key))
     }
 }
 
@@ -64,7 +67,7 @@ impl fmt::Debug for Ed25519Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ed25519Signer")
             .field("principal", &self.principal)
-            .field("public_key", &PublicKey::from(self.key.verifying_key()))
+            .field("public_key", &PublicKey::of(&self.key))
             .finish_non_exhaustive()
     }
 }

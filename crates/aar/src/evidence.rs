@@ -113,8 +113,11 @@ impl Files {
             let number = name
                 .strip_prefix("attempt-")
                 .and_then(|rest| rest.split_once('.'))
-                .and_then(|(number, _)| number.parse().ok());
-            number.is_some_and(|number: u64| attempt.is_none_or(|attempt| attempt == number))
+                .map(|(number, _)| number);
+            match attempt {
+                Some(attempt) => number == Some(&attempt.to_string()),
+                None => number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit())),
+            }
         };
         let names = names.into_iter().map(OsString::into_string);
         let names = names.filter_map(Result::ok).filter(wanted).collect();

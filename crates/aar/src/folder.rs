@@ -116,7 +116,8 @@ impl RecordFolder {
     }
 
     /// Writes a record, signed or not, to `TASK.json`: all of it or nothing, and durably. What is there already is kept
-    /// as `TASK.N.json` first, unless it is the same record.
+    /// as `TASK.N.json` first, unless it says the same: a signed record then takes the place of one that is not, and
+    /// never the other way round.
     ///
     /// # Errors
     /// [`FolderError`]; what was there before is then still there, under one of its names.
@@ -133,8 +134,14 @@ impl RecordFolder {
         let there = self.dir.kind(&name).map_err(failed("look at", &written.path))?;
         if there == Some(FileType::RegularFile) {
             let old = self.dir.read(&name, SIZE_MAX).unwrap_or_default();
-            if old == text.as_bytes() {
+            let twin = Record::read(&old).ok().filter(|old| old.says_the_same(record));
+            let only_signed = twin.as_ref().map(|twin| (twin.is_signed(), record.is_signed()));
+            if old == text.as_bytes() || only_signed == Some((true, false)) {
                 written.unchanged = true;
+                return Ok(written);
+            }
+            if only_signed == Some((false, true)) {
+                self.put(&name, text.as_bytes())?;
                 return Ok(written);
             }
         }
@@ -152,12 +159,7 @@ impl RecordFolder {
     pub fn replace(&self, name: &str, signed: &Record) -> Result<(), FolderError> {
         let path = self.path.join(name);
         let old = self.read(name)?;
-        let content = |record: &Record| {
-            let mut fields = record.fields.clone();
-            fields.shift_remove("prior");
-            fields
-        };
-        if old.is_signed() || content(&old) != content(signed) {
+        if old.is_signed() || !old.says_the_same(signed) {
             return Err(FolderError::Another { path });
         }
         self.put(OsStr::new(name), signed.to_json().as_bytes())

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ed25519_dalek::VerifyingKey;
+use ed25519_dalek::{SigningKey, VerifyingKey};
 
 use crate::text::{base64url, from_base64url};
 
@@ -52,6 +52,11 @@ impl PublicKey {
         Self::from_bytes(&from_base64url(text).ok_or(KeyError::Encoding)?)
     }
 
+    /// The public key of a private one, which is canonical and of the full order.
+    pub(crate) fn of(key: &SigningKey) -> Self {
+        Self(key.verifying_key())
+    }
+
     /// The key as the `x` of a JWK.
     #[must_use]
     pub fn to_base64url(&self) -> String {
@@ -70,13 +75,6 @@ impl PublicKey {
     pub fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
         self.0.verify_strict(message, &signature).is_ok()
-    }
-}
-
-impl From<VerifyingKey> for PublicKey {
-    /// For a key that was derived from a private one: such a key is canonical and of the full order.
-    fn from(key: VerifyingKey) -> Self {
-        Self(key)
     }
 }
 
@@ -124,14 +122,14 @@ impl fmt::Debug for Signature {
 
 #[cfg(test)]
 mod tests {
-    use ed25519_dalek::{Signer as _, SigningKey};
+    use ed25519_dalek::Signer as _;
 
     use super::*;
 
     #[test]
     fn a_signature_holds_for_its_message_alone() {
         let pair = SigningKey::from_bytes(&[7; 32]);
-        let key = PublicKey::from(pair.verifying_key());
+        let key = PublicKey::of(&pair);
         let signature = Signature::from_bytes(pair.sign(b"abc").to_bytes());
         assert!(key.verifies(b"abc", &signature));
         assert!(!key.verifies(b"abd", &signature));
@@ -158,7 +156,7 @@ mod tests {
             *byte = (sum & 0xff) as u8;
             carry = sum >> 8;
         }
-        let key = PublicKey::from(pair.verifying_key());
+        let key = PublicKey::of(&pair);
         assert!(!key.verifies(b"abc", &Signature::from_bytes(bytes)));
     }
 

@@ -98,7 +98,7 @@ impl KeyPair {
     /// The public key.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
-        self.0.verifying_key().into()
+        PublicKey::of(&self.0)
     }
 
     /// A signer with this key, as in a demonstration whose key is never written.

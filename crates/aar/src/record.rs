@@ -180,6 +180,22 @@ impl Record {
         &self.fields
     }
 
+    /// The top-level members that start with `_`, which no signature covers.
+    #[must_use]
+    pub const fn annotations(&self) -> &Map<String, Value> {
+        &self.annotations
+    }
+
+    /// Whether both say the same, signatures, `prior` and notes aside.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        let without = |record: &Self| {
+            let mut fields = record.fields.clone();
+            fields.shift_remove("prior");
+            fields
+        };
+        without(self) == without(other)
+    }
+
     /// The text at a path of members: `["task", "id"]`. Foreign text.
     #[must_use]
     pub fn text(&self, path: &[&str]) -> Option<&str> {

@@ -145,10 +145,11 @@ fn what_is_missing_is_named() {
         );
     }
     fs::set_permissions(place.path("key.json"), fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(matches!(
-        load("tool", "key.json"),
-        Err(SignError::Permissions { .. })
-    ));
+    let (tool, key_file) = (place.path("tool"), place.path("key.json"));
+    let known = CommandSigner::with_key(&tool, &key_file, principal(), key().public_key());
+    for refused in [load("tool", "key.json"), known] {
+        assert!(matches!(refused, Err(SignError::Permissions { .. })));
+    }
 }
 
 #[test]

@@ -74,6 +74,15 @@ fn kept_evidence_holds_and_edited_evidence_does_not() {
     assert_eq!(codes(&report), [Some(Reason::EvidenceMissing); 2]);
     fs::write(kept.path("evidence/t1/attempt-2.verify.log"), "4 passed\n").unwrap();
     fs::write(kept.path("evidence/t1/attempt-2.patch"), "diff ").unwrap();
+    // What is kept under a name that only looks like the attempt's mends nothing.
+    for number in ["02", "+2", "2 ", "20"] {
+        fs::write(
+            kept.path(&format!("evidence/t1/attempt-{number}.verify.log")),
+            output,
+        )
+        .unwrap();
+        fs::write(kept.path(&format!("evidence/t1/attempt-{number}.patch")), "diff").unwrap();
+    }
     assert_eq!(codes(&kept.check(&good)), [Some(Reason::EvidenceMismatch); 2]);
 }
 

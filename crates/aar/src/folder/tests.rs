@@ -165,3 +165,17 @@ fn entries_are_the_records_in_order() {
         ]
     );
 }
+
+/// After a crash between signing and what follows, with or without the key.
+#[test]
+fn the_same_record_is_signed_once_and_stays_signed() {
+    let (_temporary, folder) = folder();
+    let unsigned = draft("t1").build().unwrap();
+    let signed = sign(draft("t1"), None);
+    folder.write(unsigned.record()).unwrap();
+    let written = folder.write(signed.record()).unwrap();
+    assert_eq!((written.kept, written.unchanged), (None, false));
+    assert!(folder.write(unsigned.record()).unwrap().unchanged);
+    assert!(folder.read("t1.json").unwrap().is_signed());
+    assert_eq!(names(&folder), ["t1.json"]);
+}

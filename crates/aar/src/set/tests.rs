@@ -151,7 +151,7 @@ fn a_changed_record_fails_and_leaves_a_gap() {
     assert_eq!(levels(&report), [Some(Level::L2), None, Some(Level::L2)]);
     assert_eq!(
         report.first_failure().map(|(name, f)| (name, f.code)),
-        Some(("t0.json", Some(Reason::ChainGap)))
+        Some(("t1.json", Some(Reason::SignatureInvalid)))
     );
     assert_eq!(faults(&report), [(Reason::ChainGap, vec!["t2.json"])]);
     assert_eq!(report.level(), None);

@@ -233,7 +233,7 @@ fn other_forms_that_the_standard_has_are_taken() {
             v["checks"]
                 .as_array_mut()
                 .unwrap()
-                .insert(0, json!({"source": "x"}))
+                .insert(0, json!({"source": "x"}));
         },
     ] {
         let value = forge(change);
