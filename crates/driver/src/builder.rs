@@ -9,6 +9,7 @@ use machine_driver_alert::Alerter;
 use machine_driver_governor::Committer;
 use machine_driver_state::goal::file::GoalFile;
 use machine_driver_state::goal::{Mode, Task};
+use machine_driver_state::state::Phase;
 use machine_driver_state::store::Store;
 use machine_driver_verify::Verifier;
 use machine_driver_worker::Worker;
@@ -171,9 +172,15 @@ impl Builder {
             Ok(())
         };
         let held = Held::take(&self.goal, self.store, &check)?;
-        let committer = committer
-            .into_inner()
-            .filter(|_| held.goal().mode == Mode::Commit);
+        let phase = held.state.current().map(|current| &current.phase);
+        let committer = match phase {
+            Some(Phase::Allowed(_)) => committer
+                .into_inner()
+                .or_else(|| default_ports::finisher(&held.file)),
+            _ => committer
+                .into_inner()
+                .filter(|_| held.goal().mode == Mode::Commit),
+        };
         let alerters = default_ports::alerters(&held.file, &self.alerters)?;
         let processes = Processes::hold(&held, self.guarded)?;
         let worker = self.worker.or_else(|| processes.worker());

@@ -43,19 +43,33 @@ fn git(file: &GoalFile, now: Timestamp) -> Result<Option<Arc<dyn Committer>>, Dr
 
 #[cfg(feature = "git")]
 fn git(file: &GoalFile, now: Timestamp) -> Result<Option<Arc<dyn Committer>>, DriverError> {
-    let goal = file.goal();
-    let paths = Paths::of(file.path());
-    let settings = Settings {
-        repo: goal.repo.clone(),
-        own: paths.own(),
-        own_prefixes: paths.own_prefixes(),
-    };
-    match GitCommitter::open(&settings) {
+    match open(file) {
         Ok(committer) => Ok(Some(Arc::new(committer))),
         // Nothing could be committed anyway: the gate says why, task by task.
-        Err(_) if !gate::could_commit(goal, now) => Ok(None),
+        Err(_) if !gate::could_commit(file.goal(), now) => Ok(None),
         Err(error) => Err(refused(file, &error)),
     }
+}
+
+#[cfg(feature = "git")]
+fn open(file: &GoalFile) -> Result<GitCommitter, RepoError> {
+    let paths = Paths::of(file.path());
+    GitCommitter::open(&Settings {
+        repo: file.goal().repo.clone(),
+        own: paths.own(),
+        own_prefixes: paths.own_prefixes(),
+    })
+}
+
+/// Git in the goal's repository, whatever is asked for now: a commit may have been made before its driver was killed.
+#[cfg(feature = "git")]
+pub(crate) fn finisher(file: &GoalFile) -> Option<Arc<dyn Committer>> {
+    Some(Arc::new(open(file).ok()?))
+}
+
+#[cfg(not(feature = "git"))]
+pub(crate) fn finisher(_: &GoalFile) -> Option<Arc<dyn Committer>> {
+    None
 }
 
 #[cfg(feature = "git")]

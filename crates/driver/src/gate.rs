@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use machine_driver_governor::{CommitError, CommitOrder, Committed, Committer, decide};
 use machine_driver_state::change::{Change, ObjectId};
+use machine_driver_state::control::Control;
 use machine_driver_state::event::{AttemptRef, Commit, CommitFailed, Event, Stage};
 use machine_driver_state::state::Phase;
 
@@ -26,16 +27,15 @@ impl Driver {
     /// How the repository stands when a run begins; none where nothing can be committed.
     pub(crate) fn standing(&mut self) -> Option<Change> {
         let committer = self.committer.clone()?;
-        let control = machine_driver_state::control::Control::new();
-        match catch_unwind(AssertUnwindSafe(|| committer.read_change(&control))) {
-            Ok(Ok(change)) => Some(change),
-            Ok(Err(error)) => {
-                let why = outcome::chain(&error);
-                self.tell(&Notice::NoChange { why: &why });
-                None
-            }
-            Err(_) => None,
+        let (control, read) = (Control::new(), |control: &Control<'_>| {
+            committer.read_change(control)
+        });
+        let (read, cut) = self.lookout.attend(&self.stop, None, || (), &control, read);
+        if let (Some(Err(error)), None) = (&read, cut) {
+            let why = outcome::chain(error);
+            self.tell(&Notice::NoChange { why: &why });
         }
+        read?.ok()
     }
 
     /// Reads what the verifier is about to judge. Nothing where something was recorded instead: the rules are asked again.
@@ -49,7 +49,7 @@ impl Driver {
         let Some(committer) = self.committer.clone().filter(|_| self.held.state.gate()) else {
             return Ok(Some(Judged::default()));
         };
-        let read = |control: &machine_driver_state::control::Control<'_>| committer.read_change(control);
+        let read = |control: &Control<'_>| committer.read_change(control);
         let (read, cut, _) = self.attended(attempt, Stage::Verify, read)?;
         if let Some(by) = cut {
             let now = self.timeline.now();
@@ -85,14 +85,22 @@ impl Driver {
         let Some(left) = self.held.state.repo_head() else {
             return Ok(false);
         };
-        if *left == change.parent || self.held.state.tampered() {
+        let began = self.held.state.repo_reference();
+        let switched = began.filter(|began| **began != change.reference);
+        if self.held.state.tampered() || (*left == change.parent && switched.is_none()) {
             return Ok(false);
         }
-        let what = format!(
-            "HEAD of the repository was moved from {} to {}",
-            short(left),
-            short(&change.parent)
-        );
+        let what = match switched {
+            Some(began) => format!(
+                "HEAD of the repository was switched from {began} to {}",
+                change.reference
+            ),
+            None => format!(
+                "HEAD of the repository was moved from {} to {}",
+                short(left),
+                short(&change.parent)
+            ),
+        };
         self.tampered(what, None)?;
         Ok(true)
     }

@@ -19,7 +19,7 @@ const EVIDENCE_MAX: u64 = 64 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     /// Keys and tokens, as they were when the run began.
-    secrets: Vec<(PathBuf, Option<Mark>)>,
+    secrets: Vec<(PathBuf, Option<Secret>)>,
     /// The evidence of the attempt under way, as it was when it was recorded.
     evidence: Vec<(PathBuf, Digest)>,
     /// Folders that must stay what they are: device and inode.
@@ -51,11 +51,22 @@ impl Mark {
     }
 }
 
+/// A key file: where it is, behind links; who may do what with it; and what is in it. Not its times: a backup that
+/// makes a hard link of it changes those.
+type Secret = (PathBuf, (u32, u32), Digest);
+
+fn secret(path: &Path) -> Option<Secret> {
+    let really = fs::canonicalize(path).ok()?;
+    let meta = fs::metadata(&really).ok()?;
+    let digest = digest_of(&really).ok()?;
+    Some((really, (meta.mode(), meta.uid()), digest))
+}
+
 impl Watch {
     pub(crate) fn new(secrets: impl IntoIterator<Item = PathBuf>) -> Self {
         let marked = |path: PathBuf| {
-            let mark = Mark::of(&path);
-            (path, mark)
+            let found = secret(&path);
+            (path, found)
         };
         Self {
             secrets: secrets.into_iter().map(marked).collect(),
@@ -99,11 +110,11 @@ impl Watch {
     /// What is not as it was, each told once.
     fn changed(&mut self) -> Vec<String> {
         let mut found = Vec::new();
-        for (path, mark) in &mut self.secrets {
-            let now = Mark::of(path);
-            if now != *mark {
+        for (path, known) in &mut self.secrets {
+            let now = secret(path);
+            if now != *known {
                 found.push(format!("the key file {} was changed", path.display()));
-                *mark = now;
+                *known = now;
             }
         }
         for (path, digest) in &self.evidence {

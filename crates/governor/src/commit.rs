@@ -73,7 +73,7 @@ impl CommitOrder {
         let task = goal.tasks.get(index)?;
         Some(Self {
             task: task.id.clone(),
-            idempotency_key: task.idempotency_key,
+            idempotency_key: allowed.idempotency_key,
             contract: allowed.contract,
             record: allowed.record,
             at: allowed.at,

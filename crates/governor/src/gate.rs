@@ -197,7 +197,14 @@ fn verified(state: &State, index: usize) -> Result<&Change, Denial> {
 fn is_its_own(state: &State, task: &Task, change: &Change) -> Result<(), Denial> {
     let short = |id: &Option<ObjectId>| id.as_ref().map_or("no commit", ObjectId::short).to_owned();
     match state.repo_head() {
-        Some(head) if *head == change.parent => is_not_held_back(state, task),
+        Some(head) if *head == change.parent => match state.repo_reference() {
+            Some(began) if *began != change.reference => {
+                let is = &change.reference;
+                let reason = format!("HEAD is on {is}, but this run began on {began}: somebody switched");
+                Err(Denial::new(DenialCode::HeadMoved, reason))
+            }
+            _ => is_not_held_back(state, task),
+        },
         Some(head) => {
             let (is, was) = (short(&change.parent), short(head));
             let reason = format!("HEAD is at {is}, but this run left it at {was}: somebody else committed");

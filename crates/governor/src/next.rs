@@ -135,7 +135,10 @@ fn at_the_gate(
     change: Option<&Change>,
     now: Timestamp,
 ) -> Action {
-    let is_known = |change: &&Change| !state.tampered() && state.repo_head() == Some(&change.parent);
+    let is_known = |change: &&Change| {
+        let is_there = state.repo_head() == Some(&change.parent);
+        !state.tampered() && is_there && state.repo_reference() == Some(&change.reference)
+    };
     if let Some(change) = change.filter(is_known).filter(|change| change.paths == 0) {
         let tree = change.tree.clone();
         return Action::Record(Event::CommitEmpty(attempt, CommitEmpty { tree }));

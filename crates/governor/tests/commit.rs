@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Ground, World, change, committing, digest, goal, id, interrupted, object};
 use machine_driver_governor::{Action, CommitError, CommitOrder, dial};
-use machine_driver_state::change::RefName;
+use machine_driver_state::change::{Change, RefName};
 use machine_driver_state::control::Cut;
 use machine_driver_state::event::{
     AttemptRef, Cause, Commit, CommitDenied, CommitEmpty, CommitFailed, DenialCode, Event, GateAllowed,
@@ -175,6 +175,7 @@ fn an_empty_change_on_an_unknown_head_goes_to_the_gate() {
         }
     };
     check(|world| world.ground.head = Some(object(9)), DenialCode::HeadMoved);
+    check(|world| world.ground.detached = true, DenialCode::HeadMoved);
     check(World::tamper, DenialCode::Tampered);
 }
 
@@ -354,6 +355,28 @@ fn a_crash_after_the_commit_still_asks_for_the_same_one() {
         (1, Status::Done)
     );
     world.replay(&world.lines).unwrap();
+}
+
+/// What was allowed is looked for, and not what an operator's edit since would ask for; and a commit of theirs on top of
+/// it is where HEAD stands, as the start saw.
+#[test]
+fn a_crash_after_the_commit_outlives_an_edit_and_a_commit_on_top() {
+    let mut world = at_the_gate(single());
+    world.until("commit!");
+    let asked = order(&world);
+    world.goal.tasks[0].idempotency_key = world.goal.digest;
+    assert_eq!(order(&world), asked);
+    world.goal.tasks[0].idempotency_key = asked.idempotency_key;
+    (world.ground.head, world.ground.dirty) = (Some(object(9)), 0);
+    world.up();
+    assert!(world.step(0), "cleared up");
+    let Action::Commit(attempt, 0) = world.next() else {
+        panic!("{:?}", world.next())
+    };
+    let Change { tree, parent, .. } = asked.change;
+    let commit = object(8);
+    world.say(Event::Commit(attempt, Commit { commit, tree, parent }));
+    assert_eq!(world.state.repo_head(), Some(&Some(object(9))));
 }
 
 #[test]

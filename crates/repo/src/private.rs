@@ -14,6 +14,15 @@ use crate::error::RepoError;
 use crate::files;
 use crate::repository::Repository;
 
+/// How the folder's name begins.
+const NAME: &str = "machine-driver-git-";
+
+/// Beginning of the paths of all such folders. One that a driver left which was killed lies about for ever, in the tree
+/// where the user keeps temporary files there.
+pub(crate) fn prefix() -> PathBuf {
+    std::env::temp_dir().join(NAME)
+}
+
 /// Bytes that the list of a shallow clone's ends may have.
 const SHALLOW_BYTES_MAX: u64 = 16 << 20;
 
@@ -25,8 +34,8 @@ pub(crate) struct Private {
 impl Private {
     pub(crate) fn create(repository: &Repository) -> Result<Self, RepoError> {
         // tempfile makes it with mode 0700 and a name that nobody can guess.
-        let folder = TempDir::with_prefix("machine-driver-git-")
-            .map_err(RepoError::io("make a folder in", &std::env::temp_dir()))?;
+        let folder =
+            TempDir::with_prefix(NAME).map_err(RepoError::io("make a folder in", &std::env::temp_dir()))?;
         let private = Self { folder };
         private.fill(repository)?;
         Ok(private)

@@ -120,9 +120,6 @@ fn refuse_pipes(git: &Git<'_>, tracked: &[index::Entry<'_>]) -> Result<(), Commi
 fn add_all(git: &Git<'_>, submodules: &[PathBuf]) -> Result<(), CommitError> {
     let mut left_out: Vec<OsString> = git.repository.own.pathspecs().collect();
     left_out.extend(submodules.iter().map(|path| exclude(path)));
-    // Where the user keeps temporary files inside of the tree.
-    let temporary = git.private.path().canonicalize().unwrap_or_default();
-    left_out.extend(temporary.strip_prefix(&git.repository.root).ok().map(exclude));
     let call = Call::new("read the tree", &["add", "--all", "--", "."])
         .with(left_out)
         .with_patterns()

@@ -12,6 +12,7 @@ use crate::files;
 use crate::inquiry::Inquiry;
 use crate::own::Own;
 use crate::pins::Pins;
+use crate::private;
 use crate::refs;
 use crate::settings::{self, Said, Settings};
 
@@ -91,9 +92,11 @@ impl Repository {
         // Git knows its own name by itself.
         let is_other = |folder: &&PathBuf| folder.starts_with(&root) && !folder.ends_with(".git");
         own.extend(inside.filter(is_other).cloned());
+        let mut prefixes = prefixes.to_vec();
+        prefixes.push(private::prefix());
         let mut repository = Self {
             git: inquiry.git.clone(),
-            own: Own::new(&root, &own, prefixes)?,
+            own: Own::new(&root, &own, &prefixes)?,
             root,
             git_dir: places.git_dir,
             common_dir: places.common_dir,

@@ -127,7 +127,7 @@ const FIXED: [(&str, &str); 26] = [
     ("core.splitIndex", "false"),
     ("core.commitGraph", "false"),
     ("core.multiPackIndex", "false"),
-    ("core.fsync", "none,objects,derived-metadata,reference"),
+    ("core.fsync", "objects,derived-metadata,reference"),
     ("core.fsyncMethod", "fsync"),
     ("core.filesRefLockTimeout", "1000"),
     ("core.packedRefsTimeout", "1000"),

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use machine_driver_tests::{Ended, Place, Running, TIME_MAX, binary, say, skip};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const TASKS: usize = 5;
 
@@ -171,6 +171,61 @@ fn one() -> Place {
     }));
     place.init_git();
     place
+}
+
+/// The driver is killed when git has moved the branch and nothing has recorded that. Whatever the operator asks for before
+/// the next start, the commit stands, so its record comes.
+#[test]
+fn killed_behind_a_commit_and_goal_json_edited() {
+    let edits: [fn(&mut Value); 2] = [
+        |goal| goal["mode"] = json!("propose"),
+        |goal| goal["tasks"][0]["goal"] = json!("x, and well"),
+    ];
+    for edit in edits {
+        let place = one();
+        let git = Command::new("sh")
+            .args(["-c", "command -v git"])
+            .output()
+            .unwrap();
+        let git = String::from_utf8(git.stdout).unwrap();
+        let script = format!(
+            "#!/bin/sh\n{0} \"$@\" || exit $?\ncase \" $* \" in *' update-ref '*) kill -9 $PPID;; esac\n",
+            git.trim()
+        );
+        std::fs::create_dir(place.path("bin")).unwrap();
+        std::fs::write(place.path("bin/git"), script).unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(place.path("bin/git"), executable).unwrap();
+        let path = format!(
+            "{}:{}",
+            place.path("bin").display(),
+            std::env::var("PATH").unwrap()
+        );
+        let mut command = place.command(["run"]);
+        command.env("PATH", path);
+        let killed = Running::start(command).wait(TIME_MAX);
+        assert_ne!(killed.code, 0);
+        assert_eq!((place.commits().len(), place.history().count("commit")), (1, 0));
+        let mut goal = place.json();
+        edit(&mut goal);
+        place.write(&goal);
+        place.run(["run"]).exits(0);
+        assert_eq!((place.commits().len(), place.history().count("commit")), (1, 1));
+        assert_eq!(place.status("a"), "done");
+        place.holds();
+    }
+}
+
+/// With its temporary files in the tree, what a killed driver left there is in no commit.
+#[test]
+fn temporary_files_in_the_tree() {
+    let place = one();
+    std::fs::create_dir_all(place.path("repo/tmp/machine-driver-git-killed/info")).unwrap();
+    std::fs::write(place.path("repo/tmp/machine-driver-git-killed/config"), "x").unwrap();
+    let mut command = place.command(["run"]);
+    command.env("TMPDIR", place.path("repo/tmp"));
+    Running::start(command).wait(TIME_MAX).exits(0);
+    assert_eq!(place.git(&["show", "--name-only", "--format="]).trim(), "a");
 }
 
 /// The driver and every process below it are traced; whichever makes the call is killed, and then the driver too, since

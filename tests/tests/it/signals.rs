@@ -115,6 +115,34 @@ fn a_signal_while_it_waits_between_attempts_ends_it_at_once() {
     );
 }
 
+/// What an earlier worker left may keep git waiting: here for the writer of a pipe.
+#[test]
+fn sigterm_while_it_reads_the_repository_at_its_start() {
+    let place = Place::new(&json!({
+        "mode": "commit", "contract": { "proposed_by": "ann", "ratified_by": "bob", "autonomy_ceiling": 1 },
+        "worker_cmd": "true", "verify_cmd": "true", "tasks": [{ "id": "a", "goal": "x", "reversible": true }],
+    }));
+    place.init_git();
+    std::fs::create_dir(place.path("repo/new")).unwrap();
+    let pipe = place.path("repo/new/.gitignore");
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let run = place.start(["run"]);
+    wait_until("the lock", Duration::from_secs(30), || {
+        place.path("driver-log.jsonl").exists()
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    run.signal(Signal::TERM);
+    run.wait(Duration::from_secs(10)).exits(143);
+    assert_eq!(place.history().count("dispatch"), 0);
+    place.holds();
+}
+
 #[test]
 fn a_closed_stdout_does_not_stop_a_run() {
     let place = Place::new(&json!({

@@ -102,6 +102,42 @@ fn the_kept_goal() {
     is_seen(&place, "kept goal");
 }
 
+/// The commit is the same, the branch is not: what the operator began on `main` would end up elsewhere.
+#[test]
+fn head_on_another_branch_or_on_none() {
+    for evil in [
+        "git symbolic-ref HEAD refs/heads/release && git update-ref HEAD refs/heads/main",
+        "git checkout -q --detach",
+    ] {
+        let place = place(evil, "true");
+        is_seen(&place, "HEAD of the repository was switched from refs/heads/");
+    }
+}
+
+/// A link to the key is followed, and times and links to it are not the key.
+#[test]
+fn a_key_behind_a_link_and_a_backup_of_it() {
+    for (worker, seen) in [
+        ("echo mine > ../real", true),
+        ("ln ../real ../backup; touch ../real", false),
+    ] {
+        let place = place(worker, "true");
+        let mut goal = place.json();
+        goal["alerts"]["webhook"] = json!({ "url": "http://127.0.0.1:9/", "secret_file": "key" });
+        place.write(&goal);
+        let real = place.path("real");
+        fs::write(&real, "hush\n").unwrap();
+        fs::set_permissions(&real, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink("real", place.path("key")).unwrap();
+        if seen {
+            is_seen(&place, "the key file");
+        } else {
+            place.run(["run"]).exits(0);
+            assert_eq!(place.commits().len(), 2);
+        }
+    }
+}
+
 #[test]
 fn a_key() {
     let place = place("echo mine > ../key", "true");

@@ -102,6 +102,8 @@ pub(crate) struct Ground {
     pub(crate) gate: bool,
     pub(crate) sinks: Vec<String>,
     pub(crate) head: Option<ObjectId>,
+    /// Whether no branch is checked out.
+    pub(crate) detached: bool,
     /// Paths that differ from HEAD.
     pub(crate) dirty: u64,
     /// Objects made so far.
@@ -115,14 +117,18 @@ impl Ground {
             gate: true,
             sinks: sinks.iter().map(ToString::to_string).collect(),
             head: Some(object(1)),
+            detached: false,
             dirty: 0,
             objects: 1,
         }
     }
 
     fn change(&self) -> Option<Change> {
-        self.gate
-            .then(|| change(self.head.clone(), self.objects, self.dirty))
+        let mut change = change(self.head.clone(), self.objects, self.dirty);
+        if self.detached {
+            change.reference = RefName::new("HEAD").unwrap();
+        }
+        self.gate.then_some(change)
     }
 }
 

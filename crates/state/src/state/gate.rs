@@ -3,7 +3,7 @@
 use super::apply::Applied;
 use super::{Allowed, Phase, State};
 use crate::alert::AlertKind;
-use crate::change::{Change, ObjectId};
+use crate::change::{Change, ObjectId, RefName};
 use crate::event::{AttemptRef, Commit, CommitDenied, DenialCode, DriverUp, GateAllowed};
 use crate::goal::Status;
 use crate::id::TaskId;
@@ -20,6 +20,8 @@ pub(super) struct Repo {
     pub(super) gate: bool,
     /// Where this run left HEAD; none where nobody looked. Inside: none on an unborn branch.
     pub(super) head: Option<Option<ObjectId>>,
+    /// What was checked out when this run began.
+    reference: Option<RefName>,
     /// A task whose verified change was left in the tree for review.
     pub(super) held_back: Option<TaskId>,
     /// Where HEAD was then, where that is known.
@@ -47,6 +49,7 @@ impl Repo {
     /// A driver looked at the repository when it started.
     fn seen(&mut self, seen: Option<&Change>) {
         self.head = seen.map(|seen| seen.parent.clone());
+        self.reference = seen.map(|seen| seen.reference.clone());
         let Some(seen) = seen else { return };
         if seen.paths == 0 {
             self.is_clean();
@@ -68,6 +71,12 @@ impl State {
     #[must_use]
     pub const fn repo_head(&self) -> Option<&Option<ObjectId>> {
         self.repo.head.as_ref()
+    }
+
+    /// What was checked out when this run began; none where nobody looked.
+    #[must_use]
+    pub const fn repo_reference(&self) -> Option<&RefName> {
+        self.repo.reference.as_ref()
     }
 
     /// The task whose verified change was left in the tree for review, if there is one.
@@ -124,6 +133,7 @@ impl State {
             change: allowed.change.clone(),
             contract: allowed.contract,
             needs: allowed.needs,
+            idempotency_key: attempt.idempotency_key,
             left_over: allowed.left_over.clone(),
             at: record.at,
             record: record.hash,
@@ -176,7 +186,10 @@ impl State {
             Phase::Allowed(_) => return Err("it is not the commit that was allowed".into()),
             _ => return Err("it was not allowed".into()),
         }
-        self.repo.head = Some(Some(commit.commit.clone()));
+        // One that was made before a crash may have others on top of it: then the start saw those.
+        if self.repo.head.as_ref() == Some(&commit.parent) {
+            self.repo.head = Some(Some(commit.commit.clone()));
+        }
         self.repo.is_clean();
         self.done(slot, at);
         self.with_task(slot, |task| task.commit = Some(commit.commit.clone()));

@@ -172,6 +172,8 @@ pub struct Allowed {
     pub contract: Digest,
     /// The autonomy that it needs.
     pub needs: u64,
+    /// That of the work that it allows: the task's text may have been edited since.
+    pub idempotency_key: Digest,
     /// Tasks given up whose leftovers are in it.
     pub left_over: Vec<TaskId>,
     /// When that was recorded.
