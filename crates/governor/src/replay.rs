@@ -5,7 +5,7 @@ use machine_driver_state::event::{AttemptRef, Event, Origin};
 use machine_driver_state::goal::Goal;
 use machine_driver_state::id::{ActorId, Digest};
 use machine_driver_state::record::{Record, RecordError};
-use machine_driver_state::state::{OutOfOrder, State};
+use machine_driver_state::state::{OutOfOrder, Phase, State};
 
 use crate::{Action, next_action};
 
@@ -136,8 +136,17 @@ impl<G: Goals> Replay<G> {
             Event::DriverUp(_) | Event::GoalEdited(_) | Event::TaskAdded(_) | Event::Retried(_) => true,
             Event::Tampering(_) | Event::AlertDelivered(_) => true,
             Event::Interrupted(attempt, _) => self.may_be_cut_off(attempt),
+            Event::WorkerExited(attempt, _) => self.runs(attempt),
             _ => false,
         }
+    }
+
+    /// Whether the worker of this attempt was seen to start: it was asked for then, whatever the clock asks for by now.
+    fn runs(&self, attempt: &AttemptRef) -> bool {
+        let current = self.state.current();
+        let has_started =
+            current.is_some_and(|current| current.mark.is_some() && current.phase == Phase::Dispatched);
+        has_started && self.may_be_cut_off(attempt)
     }
 
     /// Whether a signal or a limit can have cut this attempt off.

@@ -427,7 +427,13 @@ fn a_contract_that_is_not_ratified_is_told_at_the_start_of_a_run_that_commits() 
 #[test]
 fn a_replay_takes_what_was_under_way_when_the_clock_ran_out() {
     let goal = committing(&[vec![]]);
-    for name in ["work", "verify", "commit!", "clear_up"] {
+    for (name, is_seen_to_start) in [
+        ("work", false),
+        ("work", true),
+        ("verify", false),
+        ("commit!", false),
+        ("clear_up", false),
+    ] {
         let mut world = World::on(goal.clone(), Ground::gate(&["command"]));
         if name == "clear_up" {
             world.until("work");
@@ -441,6 +447,9 @@ fn a_replay_takes_what_was_under_way_when_the_clock_ran_out() {
         match asked {
             Action::ClearUp(attempt, stage) => world.say(common::interrupted(attempt, stage, Cut::Crash)),
             Action::Work(attempt, _) => {
+                if is_seen_to_start {
+                    world.say(common::started(attempt.clone()));
+                }
                 world.say(common::exited(attempt, WorkerClass::Ok, Usage::default()));
             }
             Action::Verify(attempt, ..) => {

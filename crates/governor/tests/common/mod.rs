@@ -248,13 +248,7 @@ impl World {
     }
 
     fn work(&mut self, attempt: AttemptRef, choice: u8) {
-        let mark = ProcessMark {
-            pid: 9,
-            pgid: 9,
-            start_time: 1,
-            boot_id: "b".into(),
-        };
-        self.say(Event::WorkerStarted(attempt.clone(), mark));
+        self.say(started(attempt.clone()));
         self.pass_time(Duration::from_millis(u64::from(choice) * 10));
         if choice & 0x20 == 0 {
             self.ground.objects += 1;
@@ -467,4 +461,14 @@ pub(crate) fn interrupted(attempt: AttemptRef, stage: Stage, by: Cut) -> Event {
             unlogged_wall_ms,
         },
     )
+}
+
+pub(crate) fn started(attempt: AttemptRef) -> Event {
+    let mark = ProcessMark {
+        pid: 9,
+        pgid: 9,
+        start_time: 1,
+        boot_id: "b".into(),
+    };
+    Event::WorkerStarted(attempt, mark)
 }
