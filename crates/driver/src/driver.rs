@@ -30,6 +30,7 @@ use crate::outcome;
 use crate::proof::does_not_hold;
 use crate::show::{Shown, changes_a_status};
 use crate::stop::Stop;
+use crate::summary::Summary;
 use crate::watch::Watch;
 
 /// How far a run goes.
@@ -42,28 +43,6 @@ pub enum Until {
     Tasks(u64),
     /// Until one attempt is over.
     OneAttempt,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Summary {
-    /// In the terms of an exit code.
-    pub exit: Exit,
-    /// Tasks in the goal.
-    pub tasks: usize,
-    /// Of these, done: verified, and committed or left for review. Which, the task's
-    /// [`commit`](machine_driver_state::state::TaskState::commit) says.
-    pub done: usize,
-    /// Tasks whose change this run committed. What else is done was left for review, or changed nothing.
-    pub committed: u64,
-    /// Of these, blocked.
-    pub blocked: usize,
-    /// Of these, neither: for a run that was stopped, or is to go only so far.
-    pub remaining: usize,
-    /// Workers started over the goal's life.
-    pub worker_runs: u64,
-    /// The limit that was reached, where one was.
-    pub budget_halt: Option<BudgetHalt>,
 }
 
 /// A goal, held by its lock, and those who work on it.
@@ -82,9 +61,9 @@ pub struct Driver {
     tier: &'static str,
     pub(crate) shown: Shown,
     resolved: u64,
-    committed: u64,
+    pub(crate) committed: u64,
     attempts: u64,
-    budget_halt: Option<BudgetHalt>,
+    pub(crate) budget_halt: Option<BudgetHalt>,
 }
 
 /// What a builder puts together.
@@ -255,9 +234,23 @@ impl Driver {
                 Action::Verify(attempt, index, tries) => self.verify(&attempt, index, tries)?,
                 Action::Commit(attempt, index) => self.commit(&attempt, index)?,
                 Action::Wait(until) => self.wait(now, until),
+                Action::Stuck(why) => return Err(self.stuck(now, why)),
                 Action::Stop(run) => return Ok(self.finished(run)),
                 Action::Refuse(why) => return Err(DriverError::Rules(why)),
             }
+        }
+    }
+
+    /// What is under way was stopped in order: the next run goes on with it, and takes it for no crash.
+    fn stuck(&mut self, now: Timestamp, why: String) -> DriverError {
+        let attempt = self.held.state.attempt_under_way(self.goal());
+        let stopped = attempt.map(|attempt| outcome::cut_off(attempt, Stage::Verify, Cut::Stop));
+        match stopped
+            .map_or(Ok(()), |event| self.record(now, event))
+            .and_then(|()| self.show())
+        {
+            Ok(()) => DriverError::Stuck(why),
+            Err(error) => error,
         }
     }
 
@@ -348,20 +341,6 @@ impl Driver {
             Run::Halted => Exit::BudgetHalt,
             _ if self.held.state.plan().blocked() > 0 => Exit::Blocked,
             _ => Exit::Done,
-        }
-    }
-
-    fn summary(self, exit: Exit) -> Summary {
-        let plan = self.held.state.plan();
-        Summary {
-            exit,
-            tasks: self.goal().tasks.len(),
-            done: plan.done(),
-            committed: self.committed,
-            blocked: plan.blocked(),
-            remaining: plan.open(),
-            worker_runs: self.held.state.spent().worker_runs,
-            budget_halt: self.budget_halt,
         }
     }
 }

@@ -43,6 +43,9 @@ pub enum DriverError {
     /// The log would not hold together: a bug, or somebody else's hand.
     #[error(transparent)]
     OutOfOrder(#[from] OutOfOrder),
+    /// A commit that is allowed could not be made, and no other could.
+    #[error("the commit could not be made: {0}")]
+    Stuck(String),
     /// The rules refuse to go on: a bug.
     #[error("the rules refuse to go on: {0}")]
     Rules(&'static str),
@@ -125,6 +128,7 @@ impl DriverError {
             Self::NotKept { .. } => Some(
                 "Put the file back under `evidence/goal/` from a copy; `machine-driver log verify` needs none of them.".into(),
             ),
+            Self::Stuck(_) => Some("Mend what stands in the way, then start again: the commit is made, and no work is done again.".into()),
             Self::NoPort(_) => Some("Give the builder one, or build machine-driver with the feature `command`.".into()),
             Self::OneActor(_) => Some("Give the verifier an id of its own.".into()),
             Self::Rules(_) => Some("This is a bug in machine-driver: please report it with the log.".into()),

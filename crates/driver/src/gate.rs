@@ -73,7 +73,6 @@ impl Driver {
             None => "the committer panicked".into(),
         };
         let now = self.timeline.now();
-        let why = format!("the change could not be read: {why}");
         let event = outcome::unavailable(attempt.clone(), self.verifier.id(), &why, tries);
         self.record(now, event)?;
         Ok(None)
@@ -115,15 +114,13 @@ impl Driver {
         };
         let order = order.ok_or(DriverError::Rules("there is no commit to make"))?;
         let Some(committer) = self.committer.clone() else {
-            return self.not_committed(
-                attempt,
-                "nothing here can commit: the repository was not found".into(),
-            );
+            let error = CommitError::other("nothing here can commit", "the repository was not found");
+            return self.not_committed(attempt, &error);
         };
         match unpanicked(|| committer.made(&order)) {
             Ok(Some(id)) => self.committed(attempt, &order, Committed { id, note: None }),
             Ok(None) => self.commit_now(attempt, index, &order, &committer),
-            Err(error) => self.not_committed(attempt, outcome::chain(&error)),
+            Err(error) => self.not_committed(attempt, &error),
         }
     }
 
@@ -146,7 +143,7 @@ impl Driver {
         };
         match unpanicked(|| committer.commit(order, permit)) {
             Ok(committed) => self.committed(attempt, order, committed),
-            Err(error) => self.not_committed(attempt, outcome::chain(&error)),
+            Err(error) => self.not_committed(attempt, &error),
         }
     }
 
@@ -169,10 +166,23 @@ impl Driver {
         Ok(())
     }
 
-    fn not_committed(&mut self, attempt: &AttemptRef, reason: String) -> Result<(), DriverError> {
+    fn not_committed(&mut self, attempt: &AttemptRef, error: &CommitError) -> Result<(), DriverError> {
         let now = self.timeline.now();
-        let reason = outcome::shortened(&reason, outcome::DETAIL_CHARS);
-        self.record(now, Event::CommitFailed(attempt.clone(), CommitFailed { reason }))
+        let reason = outcome::shortened(&outcome::chain(error), outcome::DETAIL_CHARS);
+        let before = match self.held.state.current().map(|current| &current.phase) {
+            Some(Phase::Allowed(allowed)) => allowed.failed.as_ref().map_or(0, |(tries, ..)| *tries),
+            _ => 0,
+        };
+        let lasting = matches!(
+            error,
+            CommitError::Refused { .. } | CommitError::Moved { .. } | CommitError::NotPermitted
+        );
+        let failed = CommitFailed {
+            reason,
+            tries: before + 1,
+            lasting,
+        };
+        self.record(now, Event::CommitFailed(attempt.clone(), failed))
     }
 }
 

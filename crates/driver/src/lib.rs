@@ -165,11 +165,12 @@ pub mod proof;
 mod read;
 mod show;
 mod stop;
+mod summary;
 mod watch;
 
 pub use builder::Builder;
 pub use clock::{Clock, SystemClock};
-pub use driver::{Driver, Summary, Until};
+pub use driver::{Driver, Until};
 pub use error::DriverError;
 pub use exit::{EXIT_CODES, Exit};
 
@@ -184,3 +185,4 @@ pub use machine_driver_worker as worker;
 pub use notice::Notice;
 pub use read::{kept_goal, read_goal};
 pub use stop::Stop;
+pub use summary::Summary;

@@ -221,7 +221,7 @@ fn is_not_held_back(state: &State, task: &Task) -> Result<(), Denial> {
     match state.held_back().filter(|held| **held != task.id) {
         Some(held) => {
             let reason = format!(
-                "the change of `{held}`, which was left for review, is still in the tree: commit or discard it, \
+                "`{held}` was left for review, and the tree is not clean since: commit or discard what is there, \
                  and start again"
             );
             Err(Denial::new(DenialCode::HeldBack, reason))

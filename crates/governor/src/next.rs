@@ -8,7 +8,7 @@ use machine_driver_state::event::{
 };
 use machine_driver_state::goal::{Goal, Task};
 use machine_driver_state::id::{ActorId, SessionId};
-use machine_driver_state::state::{Current, Phase, Run, State, TaskState};
+use machine_driver_state::state::{COMMIT_TRIES_MAX, Current, Phase, Run, State, TaskState};
 use machine_driver_state::time::Timestamp;
 
 use crate::{INTERRUPTIONS_MAX, UNAVAILABLE_MAX, alerts, budget, gate, wait};
@@ -28,6 +28,8 @@ pub enum Action {
     Commit(AttemptRef, usize),
     /// Wait until this moment or until something happens, and ask again.
     Wait(Timestamp),
+    /// Nothing goes on before a person has mended something: the run ends here, and the next one goes on from here.
+    Stuck(String),
     /// The run is over.
     Stop(Run),
     /// The state and the goal are not of one run: the goal was not adopted, or no driver is up.
@@ -85,7 +87,10 @@ fn go_on(goal: &Goal, state: &State, current: &Current, now: Timestamp) -> Actio
         Phase::Dispatched => Action::Work(attempt, index),
         Phase::Passed { .. } if !state.gate() => Action::Record(Event::Proposed(attempt, Proposed {})),
         Phase::Passed { change, .. } => at_the_gate(goal, state, attempt, index, change.as_ref(), now),
-        Phase::Allowed(_) => Action::Commit(attempt, index),
+        Phase::Allowed(allowed) => match &allowed.failed {
+            Some((tries, at, why)) => commit_again(state, attempt, index, *tries, *at, why, now),
+            None => Action::Commit(attempt, index),
+        },
         Phase::Refused { denied: Some(reason) } => {
             let reason = reason.clone();
             Action::Record(Event::CommitDenied(attempt, CommitDenied { reason }))
@@ -166,6 +171,28 @@ fn at_the_gate(
         },
         allowed,
     ))
+}
+
+/// A commit that could not be made for reasons that are not the change's: they stand in the way of every other one too.
+fn commit_again(
+    state: &State,
+    attempt: AttemptRef,
+    index: usize,
+    tries: u32,
+    at: Timestamp,
+    why: &str,
+    now: Timestamp,
+) -> Action {
+    if tries >= COMMIT_TRIES_MAX {
+        let stuck = || Action::Stuck(why.to_owned());
+        return alerts::farewell(state, now).map_or_else(stuck, Action::Wait);
+    }
+    let until = at.after(wait::before_again(tries));
+    if until > now {
+        Action::Wait(until)
+    } else {
+        Action::Commit(attempt, index)
+    }
 }
 
 /// No attempt is under way: is there something to begin?
@@ -306,7 +333,7 @@ fn verify(
             format!("verify could not run {tries} times: {why}"),
         );
     }
-    let until = last.after(wait::before_verify_again(tries));
+    let until = last.after(wait::before_again(tries));
     if until > now {
         Action::Wait(until)
     } else {

@@ -268,6 +268,7 @@ fn asked(action: &Action) -> String {
             format!("the commit of attempt {} of `{}`", attempt.attempt, attempt.task)
         }
         Action::Wait(until) => format!("waiting until {until}"),
+        Action::Stuck(why) => format!("an end before it is mended that {why}"),
         Action::Stop(_) => "the end of the run".into(),
         Action::Refuse(why) => format!("nothing ({why})"),
     }

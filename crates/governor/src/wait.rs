@@ -25,8 +25,8 @@ pub(crate) fn asked_or_backoff(asked_ms: Option<u64>, times: u32) -> Duration {
     )
 }
 
-/// Before a verify is repeated that could not judge: 1 s, then 2 s.
-pub(crate) fn before_verify_again(tries: u32) -> Duration {
+/// Before what failed for reasons that are not the work's is repeated, a verify or a commit: 1 s, then 2 s.
+pub(crate) fn before_again(tries: u32) -> Duration {
     Duration::from_secs(u64::from(tries.min(2)))
 }
 
@@ -50,6 +50,6 @@ mod tests {
 
     #[test]
     fn verify_is_repeated_after_one_and_two_seconds() {
-        assert_eq!([1, 2].map(|tries| before_verify_again(tries).as_secs()), [1, 2]);
+        assert_eq!([1, 2].map(|tries| before_again(tries).as_secs()), [1, 2]);
     }
 }

@@ -464,7 +464,13 @@ fn a_replay_takes_what_was_under_way_when_the_clock_ran_out() {
             }
             Action::Commit(attempt, _) => {
                 let reason = "r".into();
-                world.say(Event::CommitFailed(attempt, CommitFailed { reason }));
+                let (tries, lasting) = (1, true);
+                let failed = CommitFailed {
+                    reason,
+                    tries,
+                    lasting,
+                };
+                world.say(Event::CommitFailed(attempt, failed));
             }
             other => panic!("{other:?}"),
         }

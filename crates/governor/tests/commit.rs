@@ -247,6 +247,66 @@ fn a_commit_that_fails_gives_the_task_up() {
     assert_eq!(world.state.left_over(), [id(0)]);
 }
 
+/// What fails for reasons that are not the change's stands in the way of every other commit too: nothing is given up.
+#[test]
+fn a_commit_that_fails_for_other_reasons_is_tried_thrice_and_then_waits_for_a_person() {
+    let mut world = World::on(single(), Ground::gate(&["bot"]));
+    let failed = |tries| CommitFailed {
+        reason: "no space left".into(),
+        tries,
+        lasting: false,
+    };
+    for (tries, pause) in [(1, 1000), (2, 2000)] {
+        let Action::Commit(attempt, _) = world.until("commit!") else {
+            panic!("{:?}", world.next());
+        };
+        world.say(Event::CommitFailed(attempt, failed(tries)));
+        let until = world.now.after(Duration::from_millis(pause));
+        assert_eq!(world.next(), Action::Wait(until));
+        world.now = until;
+    }
+    let Action::Commit(attempt, _) = world.next() else {
+        panic!("{:?}", world.next());
+    };
+    let first = order(&world);
+    world.say(Event::CommitFailed(attempt, failed(3)));
+    world.until("alert_raised");
+    assert!(world.step(0));
+    world.deliver();
+    assert_eq!(world.next(), Action::Stuck("no space left".into()));
+    // A person mends it, and starts again: the same commit is asked for at once, and no work is done again.
+    assert!(world.step(0));
+    world.until("commit!");
+    assert_eq!(order(&world), first);
+    world.finish(&[0]);
+    assert_eq!(
+        (
+            world.has("commit"),
+            world.has("dispatch"),
+            world.has("alert_resolved")
+        ),
+        (1, 1, 1)
+    );
+    world.replay(&world.lines).unwrap();
+}
+
+#[test]
+fn tries_of_a_commit_are_counted_without_a_gap() {
+    let mut world = World::on(single(), Ground::gate(&[]));
+    let Action::Commit(attempt, _) = world.until("commit!") else {
+        panic!("{:?}", world.next());
+    };
+    let failed = CommitFailed {
+        reason: "r".into(),
+        tries: 2,
+        lasting: false,
+    };
+    let event = Event::CommitFailed(attempt, failed);
+    let record = Record::after(world.state.head(), world.now, "d", event).unwrap();
+    let why = world.state.clone().apply(&record).unwrap_err().why;
+    assert!(why.contains("tried 0 times"), "{why}");
+}
+
 #[test]
 fn what_is_denied_at_the_place_of_mutation_is_left_for_review() {
     for (choice, name) in [(5, "gate_denied"), (6, "gate_escalated")] {
@@ -822,7 +882,13 @@ impl Say {
 
     fn failed(&self) -> Event {
         let reason = "r".into();
-        Event::CommitFailed(self.0.clone(), CommitFailed { reason })
+        let (tries, lasting) = (1, true);
+        let failed = CommitFailed {
+            reason,
+            tries,
+            lasting,
+        };
+        Event::CommitFailed(self.0.clone(), failed)
     }
 
     fn denied(&self, code: DenialCode, at_mutation: bool) -> Event {

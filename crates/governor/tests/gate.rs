@@ -214,7 +214,11 @@ impl Played {
             Stand::NotCommitted => {
                 self.say(allowed);
                 let reason = "no space".to_owned();
-                let failed = machine_driver_state::event::CommitFailed { reason };
+                let failed = machine_driver_state::event::CommitFailed {
+                    reason,
+                    tries: 1,
+                    lasting: true,
+                };
                 self.say(Event::CommitFailed(attempt.clone(), failed));
             }
             Stand::LeftBehind => self.up(true),

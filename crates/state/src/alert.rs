@@ -72,6 +72,8 @@ pub enum AlertKind {
     Tampering,
     /// Commits are asked for, but the contract is not ratified.
     NotRatified,
+    /// Commits that are allowed cannot be made.
+    CommitFailed,
 }
 
 impl AlertKind {
@@ -84,6 +86,7 @@ impl AlertKind {
             Self::CommitDenied => "commit_denied",
             Self::Tampering => "tampering",
             Self::NotRatified => "not_ratified",
+            Self::CommitFailed => "commit_failed",
         }
     }
 }

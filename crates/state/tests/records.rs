@@ -285,7 +285,14 @@ fn gate_events() -> Vec<Event> {
                 tree: object('0', 40),
             },
         ),
-        Event::CommitFailed(attempt(), CommitFailed { reason }),
+        Event::CommitFailed(
+            attempt(),
+            CommitFailed {
+                reason,
+                tries: 2,
+                lasting: true,
+            },
+        ),
     ]
 }
 
@@ -306,6 +313,7 @@ const OPTIONAL: &[(&str, &[&str])] = &[
     ("gate_denied", &["at_mutation"]),
     ("gate_escalated", &["at_mutation"]),
     ("commit", &["parent"]),
+    ("commit_failed", &["lasting"]),
 ];
 
 fn record(event: Event) -> Record {

@@ -224,18 +224,33 @@ fn nothing_changed_is_no_commit_and_says_so() {
 fn a_commit_that_cannot_be_made_is_a_failure_and_says_so() {
     let place = place(&contract(), &one(true));
     fs::write(place.path("repo/.git/refs/heads/main.lock"), "").unwrap();
-    let ended = place.run(["run"]);
-    ended.exits(3).says(&["QUARANTINED a", "main.lock"]);
-    assert!(!ended.text().contains("committed as"), "{}", ended.text());
-    assert_eq!(place.commits(), [""; 0]);
-    let history = place.history();
-    assert_eq!((history.count("commit_failed"), history.count("commit")), (1, 0));
-    place.holds();
+    for run in 1..3 {
+        let ended = place.run(["run"]);
+        ended.exits(1).says(&["could not be made", "main.lock", "next:"]);
+        assert!(!ended.text().contains("committed as"), "{}", ended.text());
+        assert_eq!(place.commits(), [""; 0]);
+        let history = place.history();
+        assert_eq!(
+            (history.count("commit_failed"), history.count("commit")),
+            (3 * run, 0)
+        );
+        let alert = history.of("alert_raised").next().unwrap();
+        assert_eq!(
+            (&alert["kind"], history.count("alert_raised")),
+            (&json!("commit_failed"), 1)
+        );
+        place.holds();
+    }
+    // Mended, it goes on where it was: no work is done again.
     fs::remove_file(place.path("repo/.git/refs/heads/main.lock")).unwrap();
-    place.run(["retry", "a"]).exits(0);
     place.run(["run"]).exits(0);
-    assert_eq!(place.commits(), ["driver: a"]);
+    assert_eq!(
+        (place.commits(), place.history().count("dispatch")),
+        (vec!["driver: a".to_owned()], 1)
+    );
+    assert_eq!(place.history().count("alert_resolved"), 1);
     place.commits_hold();
+    place.holds();
 }
 
 #[test]

@@ -180,6 +180,7 @@ impl<'a> Mini<'a> {
                     assert_eq!(run, Run::Complete);
                     return self.show();
                 }
+                Action::Stuck(why) => panic!("stuck: {why}"),
                 Action::Refuse(why) => panic!("refused: {why}"),
             }
         }

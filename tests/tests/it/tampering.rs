@@ -210,7 +210,7 @@ fn it_stays_seen_after_a_crash_and_until_a_person_starts_again() {
     let run = place.start(["run"]);
     // Seen when the worker is over; so this one is stopped with it under way, and the edit is taken as the operator's...
     machine_driver_tests::wait_until("the worker", std::time::Duration::from_secs(30), || {
-        place.history().count("worker_started") == 1
+        place.history().count("worker_started") == 1 && place.text("goal.json").contains("eve")
     });
     run.kill();
     fs::write(place.path("go"), "").unwrap();

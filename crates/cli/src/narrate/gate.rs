@@ -22,7 +22,11 @@ pub(super) fn line(event: &Event, paths: Option<u64>) -> Option<Line> {
         Event::Commit(attempt, commit) => Some(committed(&attempt.task, commit.commit.short(), paths)),
         Event::CommitEmpty(attempt, _) => Some(of(&attempt.task, style::GOOD, "done: nothing to commit")),
         Event::CommitFailed(attempt, failed) => {
-            let text = format!("the commit failed: {}", said(&failed.reason));
+            let which = match (failed.lasting, failed.tries) {
+                (true, _) | (false, 1) => String::new(),
+                (false, tries) => format!(" (try {tries})"),
+            };
+            let text = format!("the commit failed{which}: {}", said(&failed.reason));
             Some(of(&attempt.task, style::BAD, &text))
         }
         _ => None,

@@ -241,6 +241,12 @@ impl World {
                 assert!(until > self.now, "a wait must end");
                 self.now = until;
             }
+            Action::Stuck(_) => {
+                // The driver ends in order; a person mends it, and the next one goes on.
+                let attempt = self.state.attempt_under_way(&self.goal).unwrap();
+                self.say(interrupted(attempt, Stage::Verify, Cut::Stop));
+                self.up();
+            }
             Action::Stop(_) => return false,
             Action::Refuse(why) => panic!("refused: {why}"),
         }
@@ -315,7 +321,15 @@ impl World {
         let is_where_it_was = self.allowed().is_some_and(|change| head_is(&change.parent));
         match choice % 8 {
             0..=3 if is_where_it_was => self.committed(attempt),
-            4 => self.say(Event::CommitFailed(attempt, CommitFailed { reason })),
+            4 => {
+                let (tries, lasting) = (self.commit_tries() + 1, choice < 128);
+                let failed = CommitFailed {
+                    reason,
+                    tries,
+                    lasting,
+                };
+                self.say(Event::CommitFailed(attempt, failed));
+            }
             0..=3 | 5 => {
                 let denied = GateDenied {
                     code,
@@ -337,6 +351,14 @@ impl World {
                 self.say(interrupted(attempt, Stage::Verify, Cut::Sigterm));
                 self.up();
             }
+        }
+    }
+
+    /// How often the commit under way was tried in this run.
+    fn commit_tries(&self) -> u32 {
+        match self.state.current().map(|current| &current.phase) {
+            Some(Phase::Allowed(allowed)) => allowed.failed.as_ref().map_or(0, |(tries, ..)| *tries),
+            _ => 0,
         }
     }
 
@@ -402,6 +424,7 @@ pub(crate) fn named(action: &Action) -> &'static str {
         Action::Verify(..) => "verify",
         Action::Commit(..) => "commit!",
         Action::Wait(_) => "wait",
+        Action::Stuck(_) => "stuck",
         Action::Stop(_) => "stop",
         Action::Refuse(why) => why,
     }

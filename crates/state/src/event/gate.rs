@@ -125,6 +125,11 @@ body! {
     CommitFailed {
         /// Why.
         reason: String,
+        /// How often it was tried in this run, from 1.
+        tries: u32,
+        /// Whether it lies in the change, so that another try would be in vain.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        lasting: bool,
     }
 }
 

@@ -162,7 +162,7 @@ impl State {
             Event::CommitDenied(attempt, denied) => self.commit_denied(attempt, denied),
             Event::Commit(attempt, commit) => self.committed(attempt, commit, at),
             Event::CommitEmpty(attempt, _) => self.commit_empty(attempt, at),
-            Event::CommitFailed(attempt, failed) => self.commit_failed(attempt, &failed.reason),
+            Event::CommitFailed(attempt, failed) => self.commit_failed(attempt, failed, at),
             Event::Quarantine(attempt, quarantine) => self.quarantine(attempt, quarantine, at),
             Event::Interrupted(attempt, interrupted) => self.interrupted(attempt, interrupted, at),
             other => Err(format!("`{}` is not about an attempt", other.name())),

@@ -4,7 +4,7 @@ use super::apply::Applied;
 use super::{Allowed, Phase, State};
 use crate::alert::AlertKind;
 use crate::change::{Change, ObjectId, RefName};
-use crate::event::{AttemptRef, Commit, CommitDenied, DenialCode, DriverUp, GateAllowed};
+use crate::event::{AttemptRef, Commit, CommitDenied, CommitFailed, DenialCode, DriverUp, GateAllowed};
 use crate::goal::Status;
 use crate::id::TaskId;
 use crate::record::Record;
@@ -12,6 +12,9 @@ use crate::time::Timestamp;
 
 /// Tasks whose leftovers are named at most.
 const LEFT_OVER_MAX: usize = 32;
+
+/// How often a commit is tried in one run.
+pub const COMMIT_TRIES_MAX: u32 = 3;
 
 /// How the repository stands, as far as commits depend on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -107,6 +110,9 @@ impl State {
     pub(super) fn gate_up(&mut self, up: &DriverUp) {
         self.sinks.clone_from(&up.sinks);
         self.repo.gate = up.gate;
+        if let Some(Phase::Allowed(allowed)) = self.current.as_mut().map(|current| &mut current.phase) {
+            allowed.failed = None;
+        }
         let in_order = self.current.as_ref().is_none_or(|current| !current.left_behind());
         if in_order && self.repo.tampered {
             self.repo.tampered = false;
@@ -137,6 +143,7 @@ impl State {
             left_over: allowed.left_over.clone(),
             at: record.at,
             record: record.hash,
+            failed: None,
         }));
         Ok(())
     }
@@ -210,14 +217,30 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn commit_failed(&mut self, attempt: &AttemptRef, reason: &str) -> Applied {
+    pub(super) fn commit_failed(
+        &mut self,
+        attempt: &AttemptRef,
+        failed: &CommitFailed,
+        at: Timestamp,
+    ) -> Applied {
         let current = self.under_way(attempt)?;
-        if !matches!(current.phase, Phase::Allowed(_)) {
+        let Phase::Allowed(allowed) = &mut current.phase else {
             return Err("it was not allowed".into());
-        }
-        current.phase = Phase::NotCommitted {
-            reason: reason.to_owned(),
         };
+        let reason = failed.reason.clone();
+        if failed.lasting {
+            current.phase = Phase::NotCommitted { reason };
+            return Ok(());
+        }
+        let before = allowed.failed.as_ref().map_or(0, |(tries, ..)| *tries);
+        if failed.tries != before + 1 {
+            return Err(format!("it was tried {before} times before"));
+        }
+        allowed.failed = Some((failed.tries, at, reason));
+        if failed.tries >= COMMIT_TRIES_MAX {
+            let text = format!("Commits fail, so the run stopped: {}.", failed.reason);
+            self.tell(AlertKind::CommitFailed, None, text);
+        }
         Ok(())
     }
 

@@ -25,6 +25,7 @@ use crate::record::Head;
 use crate::time::Timestamp;
 
 pub use apply::OutOfOrder;
+pub use gate::COMMIT_TRIES_MAX;
 pub use outbox::{Due, Outbox, Waiting, dedup_key};
 pub use plan::Plan;
 pub use spent::Spent;
@@ -180,6 +181,8 @@ pub struct Allowed {
     pub at: Timestamp,
     /// Hash of that record.
     pub record: Digest,
+    /// How often in a row, in this run, it could not be made for reasons that are not the change's; when and why last.
+    pub failed: Option<(u32, Timestamp, String)>,
 }
 
 impl State {

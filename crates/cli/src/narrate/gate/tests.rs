@@ -42,6 +42,8 @@ fn what_the_gate_says() {
     };
     let failed = CommitFailed {
         reason: "disk \u{1b}[2J full".into(),
+        tries: 1,
+        lasting: true,
     };
     let all = [
         (denied(DenialCode::HeldBack, false), None),
