@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let summary = drive(Driver::builder(&goal).guarded())?;
     let ended = summary.exit.meaning();
     println!("{ended}: {} of {} done", summary.done, summary.tasks);
-    for (id, task) in look::look(goal.as_ref())?.state.tasks() {
+    for (id, task) in look(goal.as_ref())?.state.tasks() {
         println!("{id}: {:?} after {} attempts", task.status, task.attempts);
     }
     std::process::exit(summary.exit.code().into())

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use machine_driver_state::alert::Alert;
@@ -32,6 +33,8 @@ pub struct CommandAlerter {
     program: String,
     arguments: Vec<String>,
     wall_max: Duration,
+    /// The group of the program that runs, as long as its leader is not reaped.
+    running: Mutex<Option<Pid>>,
 }
 
 impl CommandAlerter {
@@ -56,7 +59,28 @@ impl CommandAlerter {
             program,
             arguments,
             wall_max: WALL_MAX,
+            running: Mutex::new(None),
         })
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Pid>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Feeds the child until it ends or its time is over, and leaves nothing of its group behind. `None`: out of time.
+    fn attend(&self, mut child: Child, input: &[u8]) -> io::Result<Option<ExitStatus>> {
+        *self.running() = pid(&child);
+        let attended = feed(&mut child, input, Instant::now() + self.wall_max);
+        self.end();
+        let status = child.wait()?;
+        Ok(attended?.then_some(status))
+    }
+
+    /// The child is not reaped yet, so its number, which is the group's, cannot belong to another.
+    fn end(&self) {
+        if let Some(group) = self.running().take() {
+            let _ = kill_process_group(group, Signal::KILL); // an empty group is what it is for
+        }
     }
 
     fn spawn(&self) -> Result<Child, AlertError> {
@@ -90,10 +114,12 @@ impl Alerter for CommandAlerter {
 
     fn send(&self, alert: &Alert) -> Result<(), AlertError> {
         let child = self.spawn()?;
-        let ended = attend(child, &json(alert), self.wall_max).map_err(|error| AlertError::Temporary {
-            reason: "could not wait for the alert command".to_owned(),
-            source: Some(error),
-        })?;
+        let ended = self
+            .attend(child, &json(alert))
+            .map_err(|error| AlertError::Temporary {
+                reason: "could not wait for the alert command".to_owned(),
+                source: Some(error),
+            })?;
         match ended {
             Some(status) if status.success() => Ok(()),
             Some(status) => Err(AlertError::temporary(format!(
@@ -105,6 +131,10 @@ impl Alerter for CommandAlerter {
             ))),
         }
     }
+
+    fn stop(&self) {
+        self.end();
+    }
 }
 
 impl fmt::Debug for CommandAlerter {
@@ -114,17 +144,6 @@ impl fmt::Debug for CommandAlerter {
             .field("program", &self.program)
             .finish_non_exhaustive()
     }
-}
-
-/// Feeds the child until it ends or its time is over, and leaves nothing of its group behind. `None`: out of time.
-fn attend(mut child: Child, input: &[u8], wall_max: Duration) -> io::Result<Option<ExitStatus>> {
-    let attended = feed(&mut child, input, Instant::now() + wall_max);
-    // The child is not reaped yet, so its number, which is the group's, cannot belong to another.
-    if let Some(group) = pid(&child) {
-        let _ = kill_process_group(group, Signal::KILL); // an empty group is what it is for
-    }
-    let status = child.wait()?;
-    Ok(attended?.then_some(status))
 }
 
 /// Whether the child ended in time. It is left unreaped.

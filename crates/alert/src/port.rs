@@ -22,4 +22,8 @@ pub trait Alerter: Debug + Send + Sync {
     /// # Errors
     /// [`AlertError`] says when another attempt makes sense. The outbox makes it.
     fn send(&self, alert: &Alert) -> Result<(), AlertError>;
+
+    /// The program is about to end: what this sink has started, and what would go on without it, is to end now. Called from
+    /// another thread than `send`, perhaps while it runs; comes back at once.
+    fn stop(&self) {}
 }

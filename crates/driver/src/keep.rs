@@ -15,7 +15,7 @@ use machine_driver_state::store::{
 #[derive(Debug)]
 pub(crate) enum Keep {
     /// Files, held by the lock on the log.
-    Files(FileStore),
+    Files(Box<FileStore>),
     /// A store of somebody else's, which sees to its own lock.
     Own {
         /// The store.
@@ -30,7 +30,7 @@ pub(crate) enum Keep {
 impl Keep {
     /// Takes the lock of a run that is kept in files.
     pub(crate) fn open(paths: &Paths) -> Result<Self, StoreError> {
-        Ok(Self::Files(FileStore::open(paths, Access::Create)?))
+        Ok(Self::Files(Box::new(FileStore::open(paths, Access::Create)?)))
     }
 
     /// Takes a store of somebody else's.

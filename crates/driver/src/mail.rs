@@ -111,19 +111,20 @@ impl Driver {
                     error,
                     next_in,
                     ..
-                } => {
-                    if self.mail.failing.insert((id, sink.clone())) {
-                        self.tell(&Notice::AlertFailing {
-                            sink: &sink,
-                            error: &error,
-                            next_in,
-                        });
-                    }
-                }
+                } => self.failing(id, sink, &error, next_in),
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// Told once for each alert and sink: it is tried for as long as it takes.
+    fn failing(&mut self, id: AlertId, sink: String, error: &str, next_in: Duration) {
+        let first = self.mail.failing.insert((id, sink.clone()));
+        if first {
+            let sink = &sink;
+            self.tell(&Notice::AlertFailing { sink, error, next_in });
+        }
     }
 
     fn delivered(&mut self, id: AlertId, sink: String, tries: u32) -> Result<(), DriverError> {

@@ -74,7 +74,7 @@ impl Place {
     }
 
     fn status(&self, task: &str) -> Status {
-        look::look(&self.goal())
+        look(&self.goal())
             .unwrap()
             .state
             .status(&TaskId::new(task).unwrap())
@@ -84,7 +84,7 @@ impl Place {
     fn holds(&self) {
         proof::verify_log(&self.goal()).unwrap();
         proof::replay(&self.goal()).unwrap();
-        let looked = look::look(&self.goal()).unwrap();
+        let looked = look(&self.goal()).unwrap();
         for (task, shown) in looked.file.goal().tasks.iter().zip(&looked.file.progress().tasks) {
             assert_eq!(looked.state.status(&task.id), shown.status, "{}", task.id);
         }

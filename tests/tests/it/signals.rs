@@ -123,7 +123,7 @@ fn sigterm_while_it_reads_the_repository_at_its_start() {
         "worker_cmd": "true", "verify_cmd": "true", "tasks": [{ "id": "a", "goal": "x", "reversible": true }],
     }));
     place.init_git();
-    std::fs::create_dir(place.path("repo/new")).unwrap();
+    fs::create_dir(place.path("repo/new")).unwrap();
     let pipe = place.path("repo/new/.gitignore");
     assert!(
         std::process::Command::new("mkfifo")

@@ -378,7 +378,10 @@ fn the_environment_is_the_drivers_less_what_is_not_the_workers() {
     );
     let mut command = place.command(["run"]);
     command
-        .env("TELEGRAM_BOT_TOKEN", "123456:secret-and-long-enough-to-be-a-token")
+        .env(
+            "TELEGRAM_BOT_TOKEN",
+            "123456:secret-and-long-enough-to-be-a-token",
+        )
         .env("TELEGRAM_CHAT_ID", "7")
         .env("CLAUDECODE", "1")
         .env("OURS", "yes")

@@ -97,7 +97,40 @@ fn a_slow_reader_gets_all_of_a_long_input() {
         .spawn()
         .unwrap();
     let input = vec![b'x'; 1_000_000];
-    let status = attend(child, &input, WALL_MAX).unwrap();
+    let sink = CommandAlerter::new(&["unused".to_owned()]).unwrap();
+    let status = sink.attend(child, &input).unwrap();
     assert!(status.unwrap().success());
     assert_eq!(fs::read(&copy).unwrap(), input);
+}
+
+#[test]
+fn what_runs_when_the_program_ends_is_ended_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    let script = format!("echo $$ > '{}'; sleep 300 & wait", file.display());
+    let argv = ["sh", "-c", &script].map(str::to_owned);
+    let sink = std::sync::Arc::new(CommandAlerter::new(&argv).unwrap());
+    let outbox = crate::Outbox::start(vec![sink], |_| ()).unwrap();
+    outbox.submit(alert("x"), &["command".to_owned()]);
+    let begun = Instant::now();
+    let id = loop {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        if let Ok(id) = text.trim().parse::<u32>() {
+            break id;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    drop(outbox);
+    let is_alive = || {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") Z ")
+    };
+    while Path::new("/proc/self").exists() && is_alive() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "it outlived the program that started it"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

@@ -19,6 +19,7 @@ type OnEvent = Arc<dyn Fn(Event) + Send + Sync>;
 pub(super) struct Lane {
     name: Arc<str>,
     shared: Arc<Shared>,
+    sink: Arc<dyn Alerter>,
 }
 
 struct Shared {
@@ -47,11 +48,11 @@ impl Lane {
             settled: Condvar::new(),
         });
         let theirs = Arc::clone(&shared);
-        let own_name = Arc::clone(&name);
+        let (own_name, own_sink) = (Arc::clone(&name), Arc::clone(&sink));
         thread::Builder::new()
             .name("alert".to_owned())
-            .spawn(move || run(&theirs, &own_name, &*sink, &on_event))?;
-        Ok(Self { name, shared })
+            .spawn(move || run(&theirs, &own_name, &*own_sink, &on_event))?;
+        Ok(Self { name, shared, sink })
     }
 
     pub(super) const fn name(&self) -> &Arc<str> {
@@ -87,6 +88,8 @@ impl Drop for Lane {
     fn drop(&mut self) {
         self.shared.lock().closed = true;
         self.shared.changed.notify_one();
+        // A panic in a sink of somebody else's must not become one of a drop.
+        drop(catch_unwind(AssertUnwindSafe(|| self.sink.stop())));
     }
 }
 
