@@ -1069,7 +1069,7 @@ fn what_is_granted_is_said_of_the_next_task() {
     world.until("proposed");
     check(&world, Mode::Propose, Some(irreversible));
     assert!(world.step(0));
-    let held = "the change of `t0`, which was left for review, is still in the tree: commit or discard it, and start again";
+    let held = "`t0` was left for review, and the tree is not clean since: commit or discard what is there, and start again";
     check(&world, Mode::Propose, Some(held));
     world.ground.dirty = 0;
     world.up();

@@ -897,7 +897,7 @@ fn a_denial_says_what_is_wrong_with_the_work() {
             ..passed
         },
         as_is,
-        "the change of `t0`, which was left for review, is still in the tree: commit or discard it, and start again",
+        "`t0` was left for review, and the tree is not clean since: commit or discard what is there, and start again",
     );
 }
 

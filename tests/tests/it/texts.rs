@@ -86,7 +86,7 @@ fn replaced(line: &str) -> String {
 }
 
 /// Fields of a record that differ from run to run.
-const VARIES: [&str; 5] = ["pid", "pgid", "start_time", "boot_id", "wall_ms"];
+const VARIES: [&str; 6] = ["pid", "pgid", "start_time", "boot_id", "wall_ms", "id"];
 
 fn is_date(word: &str) -> bool {
     word.len() == 10 && word.chars().all(|c| c.is_ascii_digit() || c == '-')

@@ -198,6 +198,7 @@ impl State {
             self.repo.head = Some(Some(commit.commit.clone()));
         }
         self.repo.is_clean();
+        self.settle(AlertKind::CommitFailed, None, "a commit was made");
         self.done(slot, at);
         self.with_task(slot, |task| task.commit = Some(commit.commit.clone()));
         Ok(())
