@@ -544,6 +544,13 @@ fn check_gate(world: &World) {
                 assert!(allowed.is_none() && !shut, "{attempt:?}");
                 allowed = Some(attempt);
             }
+            Event::CommitFailed(attempt, failed) if !failed.lasting => {
+                assert_eq!(
+                    allowed,
+                    Some(attempt),
+                    "what is tried was allowed for this attempt"
+                );
+            }
             Event::Commit(attempt, _) | Event::CommitFailed(attempt, _) => {
                 assert_eq!(
                     allowed.take(),
@@ -637,7 +644,7 @@ fn check_history(world: &World) {
     let failed = world
         .events
         .iter()
-        .filter(|event| event.name() == "commit_failed");
+        .filter(|event| matches!(event, Event::CommitFailed(_, failed) if failed.lasting));
     assert_eq!(
         verified,
         done.len() + failed.count(),
