@@ -109,6 +109,18 @@ impl RecordFolder {
         Self::open(path)
     }
 
+    /// Removes what processes that are no more left half-written: `.t1.json.4711.tmp`.
+    pub fn sweep(&self) {
+        for name in self.dir.names(NAMES_MAX).unwrap_or_default() {
+            let text = name.to_string_lossy();
+            let stem = text.strip_prefix('.').and_then(|text| text.strip_suffix(".tmp"));
+            let pid = stem.and_then(|stem| stem.rsplit_once(".json."));
+            if pid.is_some_and(|(_, pid)| is_gone(pid)) {
+                let _ = self.dir.remove(&name);
+            }
+        }
+    }
+
     /// Its path, as it was opened.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -297,6 +309,11 @@ fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Fol
         path,
         source,
     }
+}
+
+fn is_gone(pid: &str) -> bool {
+    let pid = pid.parse().ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
 }
 
 fn task_of(record: &Record) -> Result<TaskId, FolderError> {

@@ -139,6 +139,7 @@ fn goal(ratified_by: &str) -> Result<Goal, Box<dyn Error>> {
         verify_timeout: None,
         env_pass: Vec::new(),
         alerts: Alerts::default(),
+        attest: None,
         deployment_id: "d".into(),
         tasks: (0..TASKS).map(task).collect::<Result<_, Box<dyn Error>>>()?,
         digest: digest(),
@@ -159,6 +160,8 @@ fn up(goal: &Goal) -> Result<Event, Box<dyn Error>> {
         gate: true,
         repo: Some(change()?),
         sinks: vec!["command".into()],
+        records: false,
+        sealed: false,
     }))
 }
 

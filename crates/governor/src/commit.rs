@@ -1,9 +1,11 @@
 //! The port of box 5: what may be committed, by whom, and what came of it.
 
 use std::fmt::Debug;
+use std::path::Path;
 
 use machine_driver_state::change::{Change, ObjectId, RefName};
 use machine_driver_state::control::Control;
+use machine_driver_state::event::OutputDigest;
 use machine_driver_state::goal::Goal;
 use machine_driver_state::id::{Digest, TaskId};
 use machine_driver_state::state::Allowed;
@@ -36,6 +38,16 @@ pub trait Committer: Debug + Send + Sync {
     /// # Errors
     /// [`CommitError`] where that cannot be known.
     fn made(&self, order: &CommitOrder) -> Result<Option<ObjectId>, CommitError>;
+
+    /// Writes the change as a patch that git can apply into this file, durably, and returns what was written; none where the
+    /// committer has no such form, or the patch would be too large to keep.
+    ///
+    /// # Errors
+    /// [`CommitError`] where the change cannot be read any more, or the file not be written.
+    fn patch(&self, change: &Change, file: &Path) -> Result<Option<OutputDigest>, CommitError> {
+        let _ = (change, file);
+        Ok(None)
+    }
 
     /// Commits exactly the tree that was verified, on exactly the parent that it was verified on, durably.
     ///

@@ -25,7 +25,7 @@ mod wait;
 
 pub use commit::{CommitError, CommitOrder, Committed, Committer, KEY_TRAILER};
 pub use gate::{Denial, Permit, decide};
-pub use next::{Action, next_action};
+pub use next::{Action, Found, next_action};
 
 /// Interruptions in a row after which a task is given up: a worker that takes the machine down must not do so for ever.
 pub const INTERRUPTIONS_MAX: u32 = 10;

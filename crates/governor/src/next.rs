@@ -1,17 +1,19 @@
 //! The machine: what the driver does next.
 
+mod verified;
+
 use machine_driver_state::canonical::sha256;
-use machine_driver_state::change::Change;
 use machine_driver_state::event::{
-    AttemptRef, Cause, CommitDenied, CommitEmpty, Dispatch, Event, GateAllowed, GoalComplete, Proposed,
-    Quarantine, Requeue, Stage, WorkerClass,
+    AttemptRef, Cause, Dispatch, Event, GoalComplete, Quarantine, Requeue, Stage, WorkerClass,
 };
 use machine_driver_state::goal::{Goal, Task};
 use machine_driver_state::id::{ActorId, SessionId};
-use machine_driver_state::state::{COMMIT_TRIES_MAX, Current, Phase, Run, State, TaskState};
+use machine_driver_state::state::{Current, Phase, Run, State, TaskState};
 use machine_driver_state::time::Timestamp;
 
-use crate::{INTERRUPTIONS_MAX, UNAVAILABLE_MAX, alerts, budget, gate, wait};
+use verified::{after_the_verdict, recorded_first};
+
+use crate::{INTERRUPTIONS_MAX, UNAVAILABLE_MAX, alerts, budget, wait};
 
 /// What the driver does next. It does that one thing, records what came of it, and asks again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub enum Action {
     Work(AttemptRef, usize),
     /// Run the verifier for the task at this index, and record what it said. The number says which try it is, from 1.
     Verify(AttemptRef, usize, u32),
+    /// Write the record about what was found for the task at this index, unless there is one already.
+    Attest(AttemptRef, usize, Found),
     /// Commit what the gate allowed for the task at this index, unless that was done already, and record what came of it.
     Commit(AttemptRef, usize),
     /// Wait until this moment or until something happens, and ask again.
@@ -34,6 +38,20 @@ pub enum Action {
     Stop(Run),
     /// The state and the goal are not of one run: the goal was not adopted, or no driver is up.
     Refuse(&'static str),
+}
+
+/// What a record says about a task that is resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Its verifier passed it.
+    Verified,
+    /// Its verifier failed it, as often as it may.
+    Rejected,
+    /// Nobody knows: verify could not run, or it never came to one.
+    Unclear {
+        /// Why, for people.
+        reason: String,
+    },
 }
 
 /// What comes next at `now` in a run of `goal` that stands at `state`, with `worker` doing the work.
@@ -53,9 +71,14 @@ pub fn next_action(goal: &Goal, state: &State, worker: &ActorId, now: Timestamp)
     if state.run() == Run::Halted {
         return alerts::farewell(state, now).map_or(Action::Stop(Run::Halted), Action::Wait);
     }
-    match state.current() {
+    let action = match state.current() {
         Some(current) => go_on(goal, state, current, now),
         None => begin(goal, state, worker, now),
+    };
+    if state.records() {
+        recorded_first(state, action)
+    } else {
+        action
     }
 }
 
@@ -85,22 +108,6 @@ fn go_on(goal: &Goal, state: &State, current: &Current, now: Timestamp) -> Actio
     }
     match &current.phase {
         Phase::Dispatched => Action::Work(attempt, index),
-        Phase::Passed { .. } if !state.gate() => Action::Record(Event::Proposed(attempt, Proposed {})),
-        Phase::Passed { change, .. } => at_the_gate(goal, state, attempt, index, change.as_ref(), now),
-        Phase::Allowed(allowed) => match &allowed.failed {
-            Some((tries, at, why)) => commit_again(state, attempt, index, *tries, *at, why, now),
-            None => Action::Commit(attempt, index),
-        },
-        Phase::Refused { denied: Some(reason) } => {
-            let reason = reason.clone();
-            Action::Record(Event::CommitDenied(attempt, CommitDenied { reason }))
-        }
-        Phase::Refused { denied: None } => Action::Record(Event::Proposed(attempt, Proposed {})),
-        Phase::NotCommitted { reason } => give_up(
-            attempt,
-            Cause::CommitFailed,
-            format!("it was verified, but the commit failed: {reason}"),
-        ),
         Phase::Failed { reason } => after_failure(goal, task, known, attempt, reason),
         Phase::Exited {
             class: WorkerClass::RateLimited,
@@ -128,70 +135,9 @@ fn go_on(goal: &Goal, state: &State, current: &Current, now: Timestamp) -> Actio
             Some(halt) => Action::Record(Event::BudgetHalt(halt)),
             None => verify(goal, task, index, attempt, *unavailable, detail.as_deref(), now),
         },
-    }
-}
-
-/// Verified work: may it be committed?
-fn at_the_gate(
-    goal: &Goal,
-    state: &State,
-    attempt: AttemptRef,
-    index: usize,
-    change: Option<&Change>,
-    now: Timestamp,
-) -> Action {
-    let is_known = |change: &&Change| {
-        let is_there = state.repo_head() == Some(&change.parent);
-        !state.tampered() && is_there && state.repo_reference() == Some(&change.reference)
-    };
-    if let Some(change) = change.filter(is_known).filter(|change| change.paths == 0) {
-        let tree = change.tree.clone();
-        return Action::Record(Event::CommitEmpty(attempt, CommitEmpty { tree }));
-    }
-    let permit = match gate::decide(goal, state, index, now) {
-        Ok(permit) => permit,
-        Err(denial) => return Action::Record(denial.event(attempt, false)),
-    };
-    let Some(change) = change else {
-        return Action::Refuse("the gate allows what was not read");
-    };
-    let left_over = state.left_over().iter().filter(|id| **id != attempt.task);
-    let allowed = GateAllowed {
-        change: change.clone(),
-        contract: permit.contract(),
-        needs: permit.needs(),
-        rollback_ref: permit.rollback().cloned(),
-        left_over: left_over.cloned().collect(),
-    };
-    let autonomy_used = u8::try_from(permit.needs()).unwrap_or(u8::MAX);
-    Action::Record(Event::GateAllowed(
-        AttemptRef {
-            autonomy_used,
-            ..attempt
-        },
-        allowed,
-    ))
-}
-
-/// A commit that could not be made for reasons that are not the change's: they stand in the way of every other one too.
-fn commit_again(
-    state: &State,
-    attempt: AttemptRef,
-    index: usize,
-    tries: u32,
-    at: Timestamp,
-    why: &str,
-    now: Timestamp,
-) -> Action {
-    if tries >= COMMIT_TRIES_MAX {
-        let stuck = || Action::Stuck(why.to_owned());
-        return alerts::farewell(state, now).map_or_else(stuck, Action::Wait);
-    }
-    let until = at.after(wait::before_again(tries));
-    if until > now {
-        Action::Wait(until)
-    } else {
-        Action::Commit(attempt, index)
+        Phase::Passed { .. } | Phase::Allowed(_) | Phase::Refused { .. } | Phase::NotCommitted { .. } => {
+            after_the_verdict(goal, state, attempt, index, &current.phase, now)
+        }
     }
 }
 

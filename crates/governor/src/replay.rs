@@ -117,7 +117,10 @@ impl<G: Goals> Replay<G> {
             &record.deployment_id,
             record.event.clone(),
         )
-        .and_then(|again| again.line())
+        .and_then(|again| {
+            let sig = record.sig.clone();
+            Record { sig, ..again }.line()
+        })
         .map_err(broken)?;
         if again.as_bytes() != line {
             return Err(ReplayError::Bytes { seq });
@@ -234,6 +237,7 @@ fn answers(action: &Action, event: &Event) -> bool {
         (Action::Verify(asked, _, tries), Event::VerifyUnavailable(said, unavailable)) => {
             asked == said && *tries == unavailable.tries
         }
+        (Action::Attest(asked, ..), Event::RecordSigned(said, _)) => asked == said,
         (Action::Commit(asked, _), Event::Commit(said, _) | Event::CommitFailed(said, _)) => asked == said,
         (Action::Commit(asked, _), Event::GateDenied(said, denied)) => asked == said && denied.at_mutation,
         (Action::Commit(asked, _), Event::GateEscalated(said, escalated)) => {
@@ -263,6 +267,9 @@ fn asked(action: &Action) -> String {
         Action::Work(attempt, _) => format!("a worker for attempt {} of `{}`", attempt.attempt, attempt.task),
         Action::Verify(attempt, ..) => {
             format!("a verify for attempt {} of `{}`", attempt.attempt, attempt.task)
+        }
+        Action::Attest(attempt, ..) => {
+            format!("a record about attempt {} of `{}`", attempt.attempt, attempt.task)
         }
         Action::Commit(attempt, _) => {
             format!("the commit of attempt {} of `{}`", attempt.attempt, attempt.task)

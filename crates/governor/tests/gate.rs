@@ -258,6 +258,8 @@ impl Played {
             gate,
             repo,
             sinks: Vec::new(),
+            records: false,
+            sealed: false,
         }));
     }
 

@@ -23,6 +23,7 @@ mod index;
 mod inquiry;
 mod objects;
 mod own;
+mod patch;
 mod pins;
 mod private;
 mod read;
@@ -40,8 +41,10 @@ use machine_driver_governor::{CommitError, CommitOrder, Committed, Committer, Pe
 use machine_driver_process::Cancel;
 use machine_driver_state::change::{Change, ObjectId, RefName};
 use machine_driver_state::control::Control;
+use machine_driver_state::event::OutputDigest;
 
 use crate::commit::Known;
+use crate::error::Told as _;
 use crate::repository::Repository;
 
 pub use error::RepoError;
@@ -121,6 +124,10 @@ impl Committer for GitCommitter {
 
     fn made(&self, order: &CommitOrder) -> Result<Option<ObjectId>, CommitError> {
         Ok(commit::finished(&self.repository, order, None)?.map(|committed| committed.id))
+    }
+
+    fn patch(&self, change: &Change, file: &Path) -> Result<Option<OutputDigest>, CommitError> {
+        patch::write(&self.repository, change, file).told("the change could not be kept as a patch")
     }
 
     fn commit(&self, order: &CommitOrder, permit: Permit) -> Result<Committed, CommitError> {

@@ -72,6 +72,8 @@ pub enum AlertKind {
     Tampering,
     /// Commits are asked for, but the contract is not ratified.
     NotRatified,
+    /// A record could not be signed.
+    Unsigned,
     /// Commits that are allowed cannot be made.
     CommitFailed,
 }
@@ -86,6 +88,7 @@ impl AlertKind {
             Self::CommitDenied => "commit_denied",
             Self::Tampering => "tampering",
             Self::NotRatified => "not_ratified",
+            Self::Unsigned => "unsigned",
             Self::CommitFailed => "commit_failed",
         }
     }

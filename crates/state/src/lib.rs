@@ -9,6 +9,7 @@ pub mod alert;
 pub mod canonical;
 pub mod change;
 pub mod control;
+pub mod did;
 pub mod environment;
 pub mod event;
 pub mod goal;

@@ -40,6 +40,17 @@ pub struct Record {
     pub event: Event,
     /// Its own hash.
     pub hash: Digest,
+    /// Ed25519 over [`Record::sealed_form`], base64url without padding, where the run has a key.
+    pub sig: Option<String>,
+}
+
+/// Signs records. The key is somebody else's business.
+pub trait Seal: std::fmt::Debug + Send + Sync {
+    /// The signature over the RFC 8785 form of a record, given without its `sig`: base64url without padding.
+    ///
+    /// # Errors
+    /// Why it could not be made.
+    fn seal(&self, record: &Map<String, Value>) -> Result<String, Box<dyn std::error::Error + Send + Sync>>;
 }
 
 /// A line is not a record, or not the one that belongs there.
@@ -96,6 +107,12 @@ pub enum RecordError {
     /// It cannot be hashed or written.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
+    /// It cannot be signed.
+    #[error("could not sign the record: {source}")]
+    Seal {
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// It cannot be written.
     #[error("could not write the record as JSON")]
     Write {
@@ -122,6 +139,7 @@ impl Record {
             deployment_id: deployment_id.to_owned(),
             event,
             hash: Digest::from_bytes([0; 32]),
+            sig: None,
         };
         record.hash = digest_of_fields(&record.unsealed()?)?;
         Ok(record)
@@ -132,9 +150,31 @@ impl Record {
     /// # Errors
     /// [`RecordError`] when the event has no JSON form, which none of ours lacks.
     pub fn line(&self) -> Result<String, RecordError> {
+        let mut fields = self.sealed_form()?;
+        if let Some(sig) = &self.sig {
+            fields.insert("sig".into(), sig.clone().into());
+        }
+        serde_json::to_string(&fields).map_err(|source| RecordError::Write { source })
+    }
+
+    /// What a signature covers: the record without `sig`, to be put in its RFC 8785 form.
+    ///
+    /// # Errors
+    /// [`RecordError`] when the event has no JSON form, which none of ours lacks.
+    pub fn sealed_form(&self) -> Result<Map<String, Value>, RecordError> {
         let mut fields = self.unsealed()?;
         fields.insert("hash".into(), self.hash.to_string().into());
-        serde_json::to_string(&fields).map_err(|source| RecordError::Write { source })
+        Ok(fields)
+    }
+
+    /// Signs the record.
+    ///
+    /// # Errors
+    /// [`RecordError::Seal`].
+    pub fn seal(&mut self, seal: &dyn Seal) -> Result<(), RecordError> {
+        let sig = seal.seal(&self.sealed_form()?);
+        self.sig = Some(sig.map_err(|source| RecordError::Seal { source })?);
+        Ok(())
     }
 
     /// Reads a line (without its newline) and checks its hash. Whether it follows the one before it is asked by
@@ -143,7 +183,11 @@ impl Record {
     /// # Errors
     /// [`RecordError`] names what is wrong with it.
     pub fn read(line: &[u8]) -> Result<Self, RecordError> {
-        let (mut fields, hash) = checked_fields(line)?;
+        let Checked {
+            mut fields,
+            hash,
+            sig,
+        } = checked_fields(line)?;
         let seq = field(&mut fields, "seq", "a number from 0", Value::as_u64)?;
         let at = field(&mut fields, "ts", "a time", |v| {
             Timestamp::parse(v.as_str()?).ok()
@@ -170,6 +214,7 @@ impl Record {
             deployment_id,
             event,
             hash,
+            sig,
         })
     }
 
@@ -228,18 +273,47 @@ impl Record {
     }
 }
 
-fn checked_fields(line: &[u8]) -> Result<(Map<String, Value>, Digest), RecordError> {
+/// A record's fields but for these two.
+struct Checked {
+    fields: Map<String, Value>,
+    hash: Digest,
+    sig: Option<String>,
+}
+
+fn checked_fields(line: &[u8]) -> Result<Checked, RecordError> {
     let mut fields = strict::object(line).map_err(|source| RecordError::Json { source })?;
     let stated = field(&mut fields, "hash", "a SHA-256", |v| {
         Digest::new(v.as_str()?).ok()
     })?;
-    fields.swap_remove("sig");
+    let sig = if fields.contains_key("sig") {
+        Some(field(
+            &mut fields,
+            "sig",
+            "an Ed25519 signature in base64url",
+            signature,
+        )?)
+    } else {
+        None
+    };
     let found = digest_of_fields(&fields)?;
     if found == stated {
-        Ok((fields, stated))
+        Ok(Checked {
+            fields,
+            hash: stated,
+            sig,
+        })
     } else {
         Err(RecordError::Hash { stated, found })
     }
+}
+
+/// 64 bytes in base64url without padding are 86 characters.
+fn signature(value: &Value) -> Option<String> {
+    let text = value.as_str()?;
+    let is_base64url = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    (text.len() == 86 && is_base64url).then(|| text.to_owned())
 }
 
 #[expect(
@@ -310,6 +384,24 @@ mod tests {
                 let read = Record::read(&bytes).and_then(|record| record.check_follows(head));
                 assert!(read.is_err(), "byte {at}: {}", String::from_utf8_lossy(&bytes));
             }
+        }
+    }
+
+    #[test]
+    fn a_signature_stands_beside_the_hash_and_reads_back() {
+        let mut record = chain(1).remove(0);
+        let bare = record.sealed_form().unwrap();
+        record.sig = Some("A".repeat(86));
+        assert_eq!(record.sealed_form().unwrap(), bare, "it does not cover itself");
+        let line = record.line().unwrap();
+        assert!(
+            line.ends_with(&format!(r#","sig":"{}"}}"#, "A".repeat(86))),
+            "{line}"
+        );
+        assert_eq!(Record::read(line.as_bytes()).unwrap(), record);
+        for bad in [r#""AAA""#, "7", "null", &format!("{:?}", "=".repeat(86))] {
+            let line = line.replace(&format!("{:?}", "A".repeat(86)), bad);
+            assert!(Record::read(line.as_bytes()).is_err(), "{bad}");
         }
     }
 

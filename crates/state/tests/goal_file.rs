@@ -650,3 +650,35 @@ proptest! {
         prop_assert_eq!(again.render(&progress), rendered);
     }
 }
+
+#[test]
+fn who_vouches_is_read_with_paths_from_the_goals_folder() {
+    let read = |members: &str| {
+        let text = format!(
+            r#"{{"repo": "/r", "worker_cmd": "w", "tasks": [{{"id": "a", "goal": "x"}}], {members}}}"#
+        );
+        let place = Place::unseen("/w/goal.json".into(), "/w".into(), Some("/home/u".into()));
+        GoalFile::parse(text.as_bytes(), &place).unwrap()
+    };
+    let dids = r#""principal": "did:web:a", "subject": "did:web:a:w""#;
+    let file = read(&format!(
+        r#""aar_priv": "keys/k.jwk", "aar_tool": "~/aar.mjs", {dids}"#
+    ));
+    let attest = file.goal().attest.clone().unwrap();
+    assert_eq!(attest.key.as_deref(), Some(Path::new("/w/keys/k.jwk")));
+    assert_eq!(attest.tool.as_deref(), Some(Path::new("/home/u/aar.mjs")));
+    assert_eq!(attest.verifier.as_str(), "did:web:a:verifier");
+    // A task that is added keeps them; the principal is part of which deployment it is.
+    let task = serde_json::json!({ "id": "b", "goal": "y" });
+    assert_eq!(file.with_task(&task).unwrap().goal().attest, Some(attest));
+    assert_ne!(
+        file.goal().deployment_id,
+        read(r#""mode": "propose""#).goal().deployment_id
+    );
+    // Without a key nobody signs; without who signs, or about whom, there is nobody.
+    assert_eq!(read(dids).goal().attest.as_ref().unwrap().key, None);
+    assert_eq!(
+        read(r#""aar_priv": "k", "principal": "did:web:a""#).goal().attest,
+        None
+    );
+}

@@ -176,7 +176,8 @@ fn unknown_keys_name_the_nearest_known_one() {
         "\"\\u001b[2J\": 1",
         "[\"\\u{1b}[2J\"]: `\\u{1b}[2J` is no key of goal.json; its keys are goal, repo, \
          worker_cmd, verify_cmd, mode, contract, budget, max_attempts, tick_seconds, worker_timeout_seconds, \
-         worker_idle_seconds, verify_timeout_seconds, isolation, env_pass, sandbox, max_parallel, deployment_id, alerts, tasks",
+         worker_idle_seconds, verify_timeout_seconds, isolation, env_pass, sandbox, max_parallel, deployment_id, alerts, tasks, \
+         aar_priv, aar_tool, subject, principal, verifier",
     );
 }
 
@@ -195,11 +196,6 @@ fn features_of_a_later_version_are_refused_by_name() {
             "audit_sink",
             "copies of governance records",
         ),
-        (r#""aar_priv": null"#, "aar_priv", "signed records"),
-        (r#""aar_tool": "x""#, "aar_tool", "signed records"),
-        (r#""subject": "did:x:y""#, "subject", "signed records"),
-        (r#""principal": "did:x:y""#, "principal", "signed records"),
-        (r#""verifier": "did:x:y""#, "verifier", "signed records"),
         (
             r#""alerts": {"ack_within_seconds": 60}"#,
             "alerts.ack_within_seconds",
@@ -786,5 +782,42 @@ fn a_linked_current_directory_is_not_another_folder() {
     assert_eq!(
         error.to_string(),
         "goal.json:1:10: repo: there is no home folder for `~`; set HOME, or write the whole path"
+    );
+}
+
+#[test]
+fn who_vouches_is_somebody_else_than_who_works() {
+    let same =
+        r#""aar_priv": "k", "principal": "did:web:a", "subject": "did:web:a:w", "verifier": "did:web:a:w""#;
+    check_member(
+        same,
+        "verifier: `subject` and `verifier` are one; who does the work must not judge it: name another",
+    );
+    let default = r#""aar_priv": "k", "principal": "did:web:a", "subject": "did:web:a:verifier""#;
+    check_member(
+        default,
+        "subject: `subject` and `verifier` are one; who does the work must not judge it: name another",
+    );
+    for key in ["subject", "principal", "verifier"] {
+        for bad in ["web:a", "did:web:", "did:Web:a", "did:web:a#k"] {
+            refused(&format!(r#""{key}": "{bad}""#), key);
+        }
+    }
+}
+
+/// Refused at that key, whatever the words.
+#[track_caller]
+fn refused(member: &str, key: &str) {
+    let text =
+        format!(r#"{{"repo": "/r", "worker_cmd": "w", "tasks": [{{"id": "a", "goal": "x"}}], {member}}}"#);
+    let place = Place::unseen("/w/goal.json".into(), "/w".into(), None);
+    let error = GoalFile::parse(text.as_bytes(), &place)
+        .map(drop)
+        .map_err(|error| error.to_string());
+    assert!(
+        error
+            .as_ref()
+            .is_err_and(|error| error.contains(&format!(": {key}: "))),
+        "{error:?}"
     );
 }

@@ -88,6 +88,8 @@ fn run_events() -> Vec<Event> {
             gate: true,
             repo: Some(change()),
             sinks: vec!["telegram".into(), text()],
+            records: true,
+            sealed: true,
         }),
         Event::Imported(Imported {
             goal: text(),
@@ -186,6 +188,7 @@ fn work_events() -> Vec<Event> {
         output: output(),
         tail: text(),
         wall_ms: 1,
+        change: Some(change()),
     };
     let unavailable = VerifyUnavailable {
         verifier_id: actor(),
@@ -296,18 +299,40 @@ fn gate_events() -> Vec<Event> {
     ]
 }
 
+/// What is said of a record about what was found.
+fn proof_events() -> Vec<Event> {
+    let text = || TEXT.to_owned();
+    vec![Event::RecordSigned(
+        attempt(),
+        RecordSigned {
+            file: "t1.json".into(),
+            sha256: digest(5),
+            prior: Some(digest(6)),
+            unsigned: Some(text()),
+        },
+    )]
+}
+
 fn all() -> Vec<Event> {
-    [run_events(), alert_events(), work_events(), gate_events()].concat()
+    [
+        run_events(),
+        alert_events(),
+        work_events(),
+        gate_events(),
+        proof_events(),
+    ]
+    .concat()
 }
 
 /// Fields that a record of this event may lack. (`about` of an alert is bound to `scope_id`.)
 const OPTIONAL: &[(&str, &[&str])] = &[
-    ("driver_up", &["gate", "repo", "sinks"]),
+    ("driver_up", &["gate", "repo", "sinks", "records", "sealed"]),
     ("imported", &["log_kept_as", "log_sha256", "spent"]),
     ("tampering", &["kept_as"]),
     ("worker_exited", &["exit", "signal", "retry_after_ms", "detail"]),
     ("verified", &["change", "no_change"]),
-    ("verify_failed", &["exit", "signal"]),
+    ("verify_failed", &["exit", "signal", "change"]),
+    ("record_signed", &["prior", "unsigned"]),
     ("requeue", &["not_before"]),
     ("gate_allowed", &["rollback_ref", "left_over"]),
     ("gate_denied", &["at_mutation"]),

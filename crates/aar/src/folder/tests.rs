@@ -179,3 +179,15 @@ fn the_same_record_is_signed_once_and_stays_signed() {
     assert!(folder.read("t1.json").unwrap().is_signed());
     assert_eq!(names(&folder), ["t1.json"]);
 }
+
+#[test]
+fn only_what_the_dead_left_half_written_is_swept_away() {
+    let (_temporary, folder) = folder();
+    let mine = format!(".t1.json.{}.tmp", std::process::id());
+    for name in [&mine, ".t1.json.2147483647.tmp", ".t1.json.x.tmp", "t1.json"] {
+        fs::write(folder.path().join(name), "").unwrap();
+    }
+    folder.sweep();
+    let left = names(&folder);
+    assert!(left.len() == 3 && left.contains(&mine), "{left:?}");
+}

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use machine_driver_governor::replay::{Goals, Replay, ReplayError};
 use machine_driver_governor::{Action, next_action};
+use machine_driver_state::canonical::sha256;
 use machine_driver_state::change::{Change, ObjectId, RefName};
 use machine_driver_state::control::{Cut, ProcessMark};
 use machine_driver_state::event::{
     AlertDelivered, AttemptRef, Commit, CommitFailed, DenialCode, DriverUp, Event, GateDenied, GateEscalated,
-    Interrupted, OutputDigest, Stage, Verified, VerifyFailed, VerifyUnavailable, WorkerClass, WorkerExited,
+    Interrupted, OutputDigest, RecordSigned, Stage, Verified, VerifyFailed, VerifyUnavailable, WorkerClass,
+    WorkerExited,
 };
 use machine_driver_state::goal::{Alerts, Budget, CommandLine, Contract, Goal, Mode, Task};
 use machine_driver_state::id::{ActorId, Digest, TaskId};
@@ -55,6 +57,7 @@ pub(crate) fn goal(after: &[Vec<usize>]) -> Goal {
         verify_timeout: None,
         env_pass: Vec::new(),
         alerts: Alerts::default(),
+        attest: None,
         deployment_id: "d".into(),
         tasks: after.iter().enumerate().map(task).collect(),
         digest: digest(200),
@@ -108,6 +111,8 @@ pub(crate) struct Ground {
     pub(crate) dirty: u64,
     /// Objects made so far.
     pub(crate) objects: u32,
+    /// Whether a record is written about every task that is resolved.
+    pub(crate) records: bool,
 }
 
 impl Ground {
@@ -120,6 +125,15 @@ impl Ground {
             detached: false,
             dirty: 0,
             objects: 1,
+            records: false,
+        }
+    }
+
+    /// The same, where every task that is resolved leaves a record.
+    pub(crate) fn recorded(sinks: &[&str]) -> Self {
+        Self {
+            records: true,
+            ..Self::gate(sinks)
         }
     }
 
@@ -193,6 +207,8 @@ impl World {
             gate: self.ground.gate,
             repo: self.ground.change(),
             sinks: self.ground.sinks.clone(),
+            records: self.ground.records,
+            sealed: false,
         }));
     }
 
@@ -236,6 +252,10 @@ impl World {
             Action::ClearUp(attempt, stage) => self.say(interrupted(attempt, stage, Cut::Crash)),
             Action::Work(attempt, _) => self.work(attempt, choice),
             Action::Verify(attempt, _, tries) => self.verify(attempt, tries, choice),
+            Action::Attest(attempt, ..) => {
+                let signed = self.recorded(&attempt);
+                self.say(Event::RecordSigned(attempt, signed));
+            }
             Action::Commit(attempt, _) => self.commit(attempt, choice),
             Action::Wait(until) => {
                 assert!(until > self.now, "a wait must end");
@@ -251,6 +271,16 @@ impl World {
             Action::Refuse(why) => panic!("refused: {why}"),
         }
         true
+    }
+
+    /// A signed record about an attempt, behind the last one.
+    pub(crate) fn recorded(&self, attempt: &AttemptRef) -> RecordSigned {
+        RecordSigned {
+            file: format!("{}.json", attempt.task),
+            sha256: sha256(format!("{attempt:?}").as_bytes()),
+            prior: self.state.last_record(),
+            unsigned: None,
+        }
     }
 
     fn work(&mut self, attempt: AttemptRef, choice: u8) {
@@ -422,6 +452,7 @@ pub(crate) fn named(action: &Action) -> &'static str {
         Action::ClearUp(..) => "clear_up",
         Action::Work(..) => "work",
         Action::Verify(..) => "verify",
+        Action::Attest(..) => "attest",
         Action::Commit(..) => "commit!",
         Action::Wait(_) => "wait",
         Action::Stuck(_) => "stuck",
@@ -469,6 +500,7 @@ pub(crate) fn failure(verifier_id: ActorId, output: OutputDigest) -> VerifyFaile
         output,
         tail,
         wall_ms: 1,
+        change: None,
     }
 }
 

@@ -101,6 +101,7 @@ fn goal() -> Goal {
         verify_timeout: None,
         env_pass: Vec::new(),
         alerts: Alerts::default(),
+        attest: None,
         deployment_id: "d".into(),
         tasks: vec![task],
         digest: Digest::from_bytes([8; 32]),
@@ -121,6 +122,8 @@ fn up(change: &Change, goal_sha256: Digest) -> DriverUp {
         gate: true,
         repo: Some(change.clone()),
         sinks: Vec::new(),
+        records: false,
+        sealed: false,
     }
 }
 

@@ -150,6 +150,8 @@ fn history(goal: &Goal, attempt: &AttemptRef, change: &Change) -> Vec<Event> {
         gate: true,
         repo: Some(before),
         sinks: Vec::new(),
+        records: false,
+        sealed: false,
     };
     let exited = WorkerExited {
         class: WorkerClass::Ok,
@@ -213,6 +215,7 @@ fn goal() -> Goal {
         verify_timeout: None,
         env_pass: Vec::new(),
         alerts: Alerts::default(),
+        attest: None,
         deployment_id: "d".into(),
         tasks: vec![task],
         digest: digest(200),

@@ -40,6 +40,12 @@ body! {
         /// Through what alerts are sent, by name.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         sinks: Vec<String>,
+        /// Whether a signed record is written about every task that is resolved.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        records: bool,
+        /// Whether the run signs its log: then every record of it has a signature.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        sealed: bool,
     }
 }
 
@@ -291,6 +297,9 @@ body! {
         tail: String,
         /// How long it ran, in milliseconds.
         wall_ms: u64,
+        /// What it failed, where that was read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        change: Option<Change>,
     }
 }
 

@@ -134,6 +134,22 @@ body! {
 }
 
 body! {
+    /// What a verifier found was put into a record that others can check.
+    RecordSigned {
+        /// The record's file, in the folder of records.
+        file: String,
+        /// SHA-256 over the RFC 8785 form of the record, its signature included.
+        sha256: Digest,
+        /// The record before it, of the same subject.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prior: Option<Digest>,
+        /// Why it is not signed, where it is not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unsigned: Option<String>,
+    }
+}
+
+body! {
     /// Something of the driver's own was changed while it ran.
     Tampering {
         /// What was changed.

@@ -167,6 +167,8 @@ events! {
         Quarantine = "quarantine",
         /// The verified change is left for review: the task is done.
         Proposed = "proposed",
+        /// A record about what was found is on disk, signed or waiting for a signature.
+        RecordSigned = "record_signed",
         /// The gate allows the commit: it is about to be made.
         GateAllowed = "gate_allowed",
         /// The gate does not allow it.

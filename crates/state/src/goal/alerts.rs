@@ -102,7 +102,13 @@ fn read_argv(node: &Node<'_, '_>, report: &mut Report) -> Option<Vec<String>> {
     Some(argv)
 }
 
-fn read_path(fields: &Fields<'_, '_>, name: &str, found: &Found<'_>, report: &mut Report) -> Option<PathBuf> {
+/// A path as the operator wrote it, made absolute.
+pub(super) fn read_path(
+    fields: &Fields<'_, '_>,
+    name: &str,
+    found: &Found<'_>,
+    report: &mut Report,
+) -> Option<PathBuf> {
     let node = fields.optional(name)?;
     let text = node.words(report)?;
     let Found::At(place) = found else {

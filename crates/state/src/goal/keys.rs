@@ -54,6 +54,8 @@ pub(super) enum Shape {
     Argv,
     /// Chats of Telegram: numbers, or texts such as `@channel`.
     ChatIds,
+    /// A decentralized identifier.
+    Did,
     /// Names of fields of the contract.
     ContractFields,
     OneOf(&'static [&'static str]),
@@ -201,11 +203,11 @@ pub(super) static GOAL: Level = Level {
         later("sandbox_write", "a sandbox"),
         later("agent", "presets of known agents"),
         later("audit_sink", "copies of governance records"),
-        later("aar_priv", "signed records"),
-        later("aar_tool", "signed records"),
-        later("subject", "signed records"),
-        later("principal", "signed records"),
-        later("verifier", "signed records"),
+        setting("aar_priv", Shape::Words, "The private key that signs records about resolved tasks (JWK, OKP Ed25519), readable by you alone.").or_null(),
+        setting("aar_tool", Shape::Words, "An external signer, a path to aar.mjs: run as `node TOOL sign FILE --priv KEY`. Default: built in.").or_null(),
+        setting("subject", Shape::Did, "Who is attested: the worker.").or_null(),
+        setting("principal", Shape::Did, "Who signs.").or_null(),
+        setting("verifier", Shape::Did, "Who verified. Default: the principal with `:verifier`; never the subject.").or_null(),
         progress("runs", NATURAL, "Workers started."),
         progress("wall_seconds_used", Shape::Pause, "Time with the driver up."),
         progress("last_success_at", Shape::AnyMoment, "When a task last passed."),

@@ -4,6 +4,7 @@
 //! [`mod@file`]; its JSON Schema is [`schema()`].
 
 mod alerts;
+mod attest;
 mod contract;
 mod error;
 pub mod file;
@@ -22,6 +23,7 @@ pub use schema::schema;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::did::Did;
 use crate::id::{Digest, TaskId};
 
 /// What an operator asked for, checked: ids are unique, `after` has no cycle, every limit is in its range.
@@ -55,6 +57,8 @@ pub struct Goal {
     pub env_pass: Vec<String>,
     /// How a person is told.
     pub alerts: Alerts,
+    /// Who vouches for what was found, and with which key; none: nobody, and no records are written.
+    pub attest: Option<Attest>,
     /// Carried by every record: given, or derived from the goal's name.
     pub deployment_id: String,
     /// In the file's order.
@@ -149,6 +153,21 @@ pub struct Alerts {
     pub webhook: Option<Webhook>,
     /// A program and its arguments; never empty.
     pub command: Option<Vec<String>>,
+}
+
+/// Who vouches for what was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attest {
+    /// Who is attested: the worker.
+    pub subject: Did,
+    /// Who signs.
+    pub principal: Did,
+    /// Who verified; never the subject.
+    pub verifier: Did,
+    /// The file that holds the private key, absolute; without one nobody signs, unless an embedder brings a signer.
+    pub key: Option<PathBuf>,
+    /// An external signer in place of the built-in one, absolute.
+    pub tool: Option<PathBuf>,
 }
 
 /// A bot of Telegram.

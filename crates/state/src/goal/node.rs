@@ -61,6 +61,11 @@ impl<'v, 'w> Node<'v, 'w> {
         self.value.is_array()
     }
 
+    /// The text that it is, where it is one; whoever needs one reports that it is not.
+    pub(super) fn as_text(&self) -> Option<&'v str> {
+        self.value.as_str()
+    }
+
     pub(super) fn is_text(&self) -> bool {
         self.value.is_string()
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::alerts::read_alerts;
+use super::attest::read_attest;
 use super::contract::{read_budget, read_contract};
 use super::error::shown;
 use super::file::Place;
@@ -65,6 +66,7 @@ pub(super) fn read(
         .optional("alerts")
         .and_then(|node| read_alerts(&node, &paths, report))
         .unwrap_or_default();
+    let attest = read_attest(&fields, &paths, report);
     let worker_cmd = fields.required("worker_cmd", report);
     let worker_cmd = worker_cmd.and_then(|node| read_command(&node, Wanted::Always, report));
     let verify_cmd = fields.optional("verify_cmd");
@@ -114,6 +116,10 @@ pub(super) fn read(
         alerts: match paths {
             Found::At(_) => alerts,
             Found::Before(goal) => goal.alerts.clone(),
+        },
+        attest: match paths {
+            Found::At(_) => attest,
+            Found::Before(goal) => goal.attest.clone(),
         },
     };
     Some((goal, progress))
@@ -216,13 +222,13 @@ fn check_absent_features(fields: &Fields<'_, '_>, report: &mut Report) {
     }
 }
 
-/// The one given, or the first 32 hex digits of the SHA-256 over the RFC 8785 form of `[principal or "", goal]`; this
-/// version has no principal.
+/// The one given, or the first 32 hex digits of the SHA-256 over the RFC 8785 form of `[principal or "", goal]`.
 fn deployment_id(fields: &Fields<'_, '_>, name: &str, report: &mut Report) -> Option<String> {
     if let Some(node) = fields.optional("deployment_id") {
         return node.name(NAME_MAX, report).map(str::to_owned);
     }
-    let digest = digest_of(&["", name]);
+    let principal = fields.optional("principal").and_then(|node| node.as_text());
+    let digest = digest_of(&[principal.unwrap_or_default(), name]);
     let digest = digest
         .map_err(|error| fields.node.wrong(report, error.to_string(), None))
         .ok()?;

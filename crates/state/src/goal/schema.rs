@@ -84,6 +84,7 @@ fn shape(shape: Shape) -> Value {
             list(json!({"type": "string", "pattern": "^[^=]*[^=\\s][^=]*$", "maxLength": 256}))
         }
         Shape::Argv => argv(),
+        Shape::Did => json!({"type": "string", "pattern": "^did:[a-z0-9]+:", "maxLength": 512}),
         Shape::ChatIds => joined(
             list(
                 json!({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "\\S", "maxLength": 256}]}),

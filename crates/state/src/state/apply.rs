@@ -1,15 +1,15 @@
 //! What each event does to the state, and which events cannot come when.
 
-use super::{Current, Phase, Run, State};
+use super::{Current, Failure, Phase, Run, State, Verdict};
 use crate::alert::AlertKind;
 use crate::control::Cut;
 use crate::event::{
-    AttemptRef, BudgetHalt, Cause, Event, Interrupted, Quarantine, Stage, Tampering, WorkerClass,
-    WorkerExited,
+    AttemptRef, BudgetHalt, Cause, Event, Interrupted, Quarantine, Stage, WorkerClass, WorkerExited,
 };
 use crate::goal::Status;
 use crate::record::Record;
 use crate::time::Timestamp;
+use crate::usage::Usage;
 
 /// An event that cannot have happened then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,15 +93,6 @@ impl State {
         }
     }
 
-    fn tampering(&mut self, tampering: &Tampering) {
-        self.repo.tampered = true;
-        let text = format!(
-            "{}: nothing is committed until somebody has looked.",
-            tampering.what
-        );
-        self.tell(AlertKind::Tampering, None, text);
-    }
-
     fn budget_halt(&mut self, halt: &BudgetHalt) -> Applied {
         if !self.may_halt() {
             self.not_under_way()?;
@@ -125,16 +116,29 @@ impl State {
             Event::WorkerExited(attempt, exited) => self.worker_exited(attempt, exited),
             Event::Verified(attempt, verified) => {
                 let (change, no_change) = (verified.change.clone(), verified.no_change.clone());
-                self.judged(attempt, Phase::Passed { change, no_change })
+                let verdict = Verdict {
+                    at,
+                    output: verified.output.clone(),
+                    failure: None,
+                    change: change.clone(),
+                };
+                self.judged(attempt, Phase::Passed { change, no_change }, verdict)
             }
             Event::VerifyFailed(attempt, failed) => {
                 let slot = self.under_way(attempt)?.slot;
-                self.judged(
-                    attempt,
-                    Phase::Failed {
-                        reason: failed.reason.clone(),
-                    },
-                )?;
+                let reason = failed.reason.clone();
+                let verdict = Verdict {
+                    at,
+                    output: failed.output.clone(),
+                    failure: Some(Failure {
+                        reason: reason.clone(),
+                        exit: failed.exit,
+                        signal: failed.signal,
+                        timed_out: failed.timed_out,
+                    }),
+                    change: failed.change.clone(),
+                };
+                self.judged(attempt, Phase::Failed { reason }, verdict)?;
                 self.with_task(slot, |task| {
                     task.failed += 1;
                     task.failed_attempt = Some(attempt.attempt);
@@ -152,6 +156,7 @@ impl State {
                 Ok(())
             }
             Event::Proposed(attempt, _) => self.proposed(attempt, at),
+            Event::RecordSigned(attempt, signed) => self.record_signed(attempt, signed),
             Event::GateAllowed(attempt, allowed) => self.gate_allowed(attempt, allowed, record),
             Event::GateDenied(attempt, denied) => {
                 self.gate_refused(attempt, denied.code, &denied.reason, denied.at_mutation)
@@ -200,6 +205,8 @@ impl State {
             left_at: None,
             cut_off: false,
             mark: None,
+            usage: Usage::default(),
+            verdict: None,
         });
         self.plan.set_running(slot, true);
         Ok(())
@@ -216,6 +223,7 @@ impl State {
             unavailable: None,
             detail: exited.detail.clone(),
         };
+        current.usage = exited.usage;
         let (slot, never_ran) = (
             current.slot,
             exited.class == WorkerClass::CouldNotStart && current.mark.is_none(),
@@ -231,7 +239,7 @@ impl State {
         Ok(())
     }
 
-    fn judged(&mut self, attempt: &AttemptRef, phase: Phase) -> Applied {
+    fn judged(&mut self, attempt: &AttemptRef, phase: Phase, verdict: Verdict) -> Applied {
         let current = self.under_way(attempt)?;
         if !matches!(current.phase, Phase::Exited { .. }) {
             return Err(
@@ -239,6 +247,7 @@ impl State {
             );
         }
         current.phase = phase;
+        current.verdict = Some(verdict);
         let slot = current.slot;
         self.with_task(slot, super::TaskState::judged);
         Ok(())

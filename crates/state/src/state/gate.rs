@@ -4,7 +4,9 @@ use super::apply::Applied;
 use super::{Allowed, Phase, State};
 use crate::alert::AlertKind;
 use crate::change::{Change, ObjectId, RefName};
-use crate::event::{AttemptRef, Commit, CommitDenied, CommitFailed, DenialCode, DriverUp, GateAllowed};
+use crate::event::{
+    AttemptRef, Commit, CommitDenied, CommitFailed, DenialCode, DriverUp, GateAllowed, Tampering,
+};
 use crate::goal::Status;
 use crate::id::TaskId;
 use crate::record::Record;
@@ -119,6 +121,16 @@ impl State {
             self.settle(AlertKind::Tampering, None, "a driver was started again");
         }
         self.repo.seen(up.repo.as_ref());
+    }
+
+    /// Something was changed behind the driver's back.
+    pub(super) fn tampering(&mut self, tampering: &Tampering) {
+        self.repo.tampered = true;
+        let text = format!(
+            "{}: nothing is committed until somebody has looked.",
+            tampering.what
+        );
+        self.tell(AlertKind::Tampering, None, text);
     }
 
     pub(super) fn gate_allowed(

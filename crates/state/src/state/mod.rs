@@ -9,6 +9,7 @@ mod gate;
 mod outbox;
 mod outside;
 mod plan;
+mod proof;
 mod spent;
 mod task;
 #[cfg(test)]
@@ -18,11 +19,12 @@ use std::collections::BTreeMap;
 
 use crate::change::Change;
 use crate::control::ProcessMark;
-use crate::event::{AttemptRef, Stage, WorkerClass};
+use crate::event::{AttemptRef, OutputDigest, Stage, WorkerClass};
 use crate::goal::{Goal, Status};
 use crate::id::{Digest, SessionId, TaskId};
 use crate::record::Head;
 use crate::time::Timestamp;
+use crate::usage::Usage;
 
 pub use apply::OutOfOrder;
 pub use gate::COMMIT_TRIES_MAX;
@@ -54,6 +56,7 @@ pub struct State {
     sinks: Vec<String>,
     repo: gate::Repo,
     outbox: Outbox,
+    proof: proof::Proof,
 }
 
 /// Whether a driver is at it.
@@ -90,6 +93,23 @@ pub struct Current {
     pub cut_off: bool,
     /// The worker's process, once it runs.
     pub mark: Option<ProcessMark>,
+    /// What the worker reported to have used, once it ended.
+    pub usage: Usage,
+    /// What the verifier found, once it did.
+    pub verdict: Option<Verdict>,
+}
+
+/// What a verifier found, for a record about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// When.
+    pub at: Timestamp,
+    /// Its output, all of it.
+    pub output: OutputDigest,
+    /// How it failed, where it did.
+    pub failure: Option<Failure>,
+    /// What it judged, where that was read.
+    pub change: Option<Change>,
 }
 
 impl Current {
@@ -108,6 +128,19 @@ impl Current {
             Stage::Verify
         }
     }
+}
+
+/// How a verifier showed that a task is not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// In a few words: `exit 1`.
+    pub reason: String,
+    /// Exit code, where it exited.
+    pub exit: Option<i32>,
+    /// Signal, where one ended it.
+    pub signal: Option<i32>,
+    /// Whether its limit ended it.
+    pub timed_out: bool,
 }
 
 /// How far an attempt is.

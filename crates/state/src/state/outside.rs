@@ -40,6 +40,7 @@ impl State {
         self.driver_pid = Some(pid);
         self.up_at = at;
         self.gate_up(up);
+        self.proof_up(up);
         Ok(())
     }
 
@@ -96,6 +97,7 @@ impl State {
             let slot = self.slot(id);
             self.with_task(slot, TaskState::put_back);
             self.plan.set(slot, Status::Pending);
+            self.record_forgotten(id);
             for kind in [AlertKind::Quarantine, AlertKind::CommitDenied] {
                 self.settle(kind, Some(id), "the task was put back");
             }

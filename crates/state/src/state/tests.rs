@@ -39,6 +39,7 @@ fn goal(after: &[&[usize]]) -> Goal {
         verify_timeout: None,
         env_pass: Vec::new(),
         alerts: Alerts::default(),
+        attest: None,
         deployment_id: "d".into(),
         tasks: after.iter().enumerate().map(task).collect(),
         digest: digest(1),
@@ -69,6 +70,8 @@ fn up() -> Event {
         gate: false,
         repo: None,
         sinks: Vec::new(),
+        records: false,
+        sealed: false,
     })
 }
 
@@ -136,6 +139,7 @@ fn failed(task: &str, number: u32) -> Event {
         },
         tail: "assertion failed".into(),
         wall_ms: 1,
+        change: None,
     };
     Event::VerifyFailed(attempt(task, number), body)
 }

@@ -95,6 +95,8 @@ fn the_holder_is_named_from_however_far_back() {
             gate: false,
             repo: None,
             sinks: Vec::new(),
+            records: false,
+            sealed: false,
         };
         store.append(at(0), Event::DriverUp(up)).unwrap();
     }
