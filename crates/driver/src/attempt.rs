@@ -1,18 +1,18 @@
 //! One attempt carried out: the worker runs, reality is asked, and what a killed driver left behind is cleared up.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use machine_driver_governor::budget;
 use machine_driver_state::control::{Control, Cut, Progress, Switch};
-use machine_driver_state::event::{AttemptRef, Event, Interrupted, Stage};
+use machine_driver_state::event::{AttemptRef, Event, Interrupted, OutputDigest, Stage};
 use machine_driver_state::goal::{CommandLine, Goal, Task};
 use machine_driver_state::id::TaskId;
 use machine_driver_state::time::Timestamp;
 use machine_driver_state::usage::Usage;
-use machine_driver_verify::VerifyOrder;
+use machine_driver_verify::{Verdict, VerifyOrder};
 use machine_driver_worker::{Feedback, WorkOrder};
 use rustix::fs::{Mode, OFlags};
 
@@ -64,6 +64,9 @@ impl Driver {
         let verifier = Arc::clone(&self.verifier);
         let (ended, cut, _) =
             self.attended(attempt, Stage::Verify, |control| verifier.verify(&order, control))?;
+        if let Some(Ok(verdict)) = &ended {
+            keep_output(&order.output_file(), verdict);
+        }
         let event = outcome::of_verify(attempt.clone(), verifier.id(), ended, cut, tries, judged);
         self.keep_an_eye_on(&event, order.output_file());
         let now = self.timeline.now();
@@ -287,6 +290,16 @@ impl Watch<'_> {
             }
             _ => None,
         }
+    }
+}
+
+/// A verifier that runs no process may keep no file: what it said is evidence and the next worker's feedback all the same,
+/// where all of it is at hand. A file that is there is the verifier's own.
+fn keep_output(file: &Path, verdict: &Verdict) {
+    let is_whole = verdict.output == OutputDigest::of(&verdict.tail);
+    if is_whole && let Ok(mut kept) = fs::File::create_new(file) {
+        // Without it the log still has the end of it, and the digest.
+        drop(kept.write_all(&verdict.tail).and_then(|()| kept.sync_all()));
     }
 }
 

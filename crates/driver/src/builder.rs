@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use machine_driver_aar::Signer;
 use machine_driver_alert::Alerter;
 use machine_driver_governor::Committer;
 use machine_driver_state::goal::file::GoalFile;
@@ -15,6 +16,7 @@ use machine_driver_verify::Verifier;
 use machine_driver_worker::Worker;
 
 use crate::attend::Lookout;
+use crate::attest::Notary;
 use crate::clock::{Clock, SystemClock, Timeline};
 use crate::default_ports;
 use crate::driver::{Driver, Parts, Until};
@@ -35,6 +37,7 @@ pub struct Builder {
     verifier: Option<Arc<dyn Verifier>>,
     committer: Option<Arc<dyn Committer>>,
     alerters: Vec<Arc<dyn Alerter>>,
+    signer: Option<Arc<dyn Signer>>,
     store: Option<Box<dyn Store>>,
     clock: Arc<dyn Clock>,
     stop: Stop,
@@ -51,6 +54,7 @@ impl Builder {
             verifier: None,
             committer: None,
             alerters: Vec::new(),
+            signer: None,
             store: None,
             clock: Arc::new(SystemClock::new()),
             stop: Stop::new(),
@@ -94,6 +98,14 @@ impl Builder {
     #[must_use]
     pub fn alerter(mut self, alerter: impl Alerter + 'static) -> Self {
         self.alerters.push(Arc::new(alerter));
+        self
+    }
+
+    /// Who signs records about resolved tasks, in place of the goal's `aar_priv`; goal.json still names `subject` and
+    /// `principal`. The log is signed by the goal's own key alone.
+    #[must_use]
+    pub fn signer(mut self, signer: impl Signer + 'static) -> Self {
+        self.signer = Some(Arc::new(signer));
         self
     }
 
@@ -172,14 +184,14 @@ impl Builder {
             Ok(())
         };
         let held = Held::take(&self.goal, self.store, &check)?;
+        let notary = Notary::of(held.goal(), self.signer, &held.store.paths().aar);
+        let is_asked = held.goal().mode == Mode::Commit || notary.is_some();
         let phase = held.state.current().map(|current| &current.phase);
         let committer = match phase {
             Some(Phase::Allowed(_)) => committer
                 .into_inner()
                 .or_else(|| default_ports::finisher(&held.file)),
-            _ => committer
-                .into_inner()
-                .filter(|_| held.goal().mode == Mode::Commit),
+            _ => committer.into_inner().filter(|_| is_asked),
         };
         let alerters = default_ports::alerters(&held.file, &self.alerters)?;
         let processes = Processes::hold(&held, self.guarded)?;
@@ -204,6 +216,7 @@ impl Builder {
             worker,
             verifier,
             committer,
+            notary,
             mail,
             watch,
             timeline: Timeline::new(self.clock),

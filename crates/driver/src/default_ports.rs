@@ -19,12 +19,12 @@ use crate::error::DriverError;
 /// The variables that may name a file with a secret.
 const SECRET_FILES: [&str; 2] = ["TELEGRAM_BOT_TOKEN_FILE", "TELEGRAM_CHAT_ID_FILE"];
 
-/// Git in the goal's repository, where commits are asked for. Reads what is the user's own before any worker runs.
+/// Git in the goal's repository, where commits are asked for, or records about what was found. Reads what is the user's own before any worker runs.
 ///
 /// # Errors
 /// [`DriverError::Goal`] where a commit could be permitted and none could be made.
 pub fn committer(file: &GoalFile, now: Timestamp) -> Result<Option<Arc<dyn Committer>>, DriverError> {
-    if file.goal().mode != Mode::Commit {
+    if file.goal().mode != Mode::Commit && file.goal().attest.is_none() {
         return Ok(None);
     }
     git(file, now)
@@ -122,7 +122,10 @@ pub fn alerters(file: &GoalFile, given: &[Arc<dyn Alerter>]) -> Result<Vec<Arc<d
 pub(crate) fn secrets(goal: &Goal) -> Vec<PathBuf> {
     let telegram = goal.alerts.telegram.as_ref();
     let webhook = goal.alerts.webhook.as_ref();
+    let attest = goal.attest.as_ref();
     let named = [
+        attest.and_then(|attest| attest.key.clone()),
+        attest.and_then(|attest| attest.tool.clone()),
         telegram.and_then(|telegram| telegram.token_file.clone()),
         webhook.and_then(|webhook| webhook.secret_file.clone()),
     ];

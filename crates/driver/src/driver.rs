@@ -19,6 +19,7 @@ use machine_driver_verify::Verifier;
 use machine_driver_worker::Worker;
 
 use crate::attend::Lookout;
+use crate::attest::Notary;
 use crate::builder::Builder;
 use crate::clock::Timeline;
 use crate::error::DriverError;
@@ -52,6 +53,7 @@ pub struct Driver {
     pub(crate) worker: Arc<dyn Worker>,
     pub(crate) verifier: Arc<dyn Verifier>,
     pub(crate) committer: Option<Arc<dyn Committer>>,
+    pub(crate) notary: Option<Notary>,
     pub(crate) mail: Mail,
     pub(crate) watch: Watch,
     pub(crate) timeline: Timeline,
@@ -73,6 +75,7 @@ pub(crate) struct Parts {
     pub(crate) worker: Arc<dyn Worker>,
     pub(crate) verifier: Arc<dyn Verifier>,
     pub(crate) committer: Option<Arc<dyn Committer>>,
+    pub(crate) notary: Option<Notary>,
     pub(crate) mail: Mail,
     pub(crate) watch: Watch,
     pub(crate) timeline: Timeline,
@@ -98,6 +101,7 @@ impl Driver {
             worker: parts.worker,
             verifier: parts.verifier,
             committer: parts.committer,
+            notary: parts.notary,
             mail: parts.mail,
             watch: parts.watch,
             timeline: parts.timeline,
@@ -207,6 +211,8 @@ impl Driver {
             gate: goal.mode == Mode::Commit,
             repo,
             sinks: self.mail.sinks(),
+            records: self.notary.is_some(),
+            sealed: self.held.seal.is_some(),
         })
     }
 
@@ -232,6 +238,7 @@ impl Driver {
                 Action::ClearUp(attempt, stage) => self.clear_up(attempt, stage)?,
                 Action::Work(attempt, index) => self.work(&attempt, index)?,
                 Action::Verify(attempt, index, tries) => self.verify(&attempt, index, tries)?,
+                Action::Attest(attempt, index, found) => self.attest(&attempt, index, &found)?,
                 Action::Commit(attempt, index) => self.commit(&attempt, index)?,
                 Action::Wait(until) => self.wait(now, until),
                 Action::Stuck(why) => return Err(self.stuck(now, why)),
@@ -260,6 +267,10 @@ impl Driver {
         match next_action(self.goal(), &self.held.state, self.worker.id(), now) {
             Action::Record(event @ (Event::AlertRaised(_) | Event::AlertResolved(_))) => {
                 self.record_next(now, event)?;
+                self.cut_off(by)
+            }
+            Action::Attest(attempt, index, found) => {
+                self.attest(&attempt, index, &found)?;
                 self.cut_off(by)
             }
             // What is determined is recorded, but nothing new is begun.

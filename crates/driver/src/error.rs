@@ -74,6 +74,14 @@ pub enum DriverError {
         /// Which, and why it cannot be had.
         what: String,
     },
+    /// The record about a task could not be written.
+    #[error("could not write the record about task {task}: {}", crate::outcome::chain(&**source))]
+    Attest {
+        /// The task.
+        task: machine_driver_state::id::TaskId,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Nobody was given who does it, and this build has nobody of its own.
     #[error(
         "there is no {0}: none was given, and this build has none of its own (its feature `command` is off)"
@@ -128,6 +136,7 @@ impl DriverError {
             Self::NotKept { .. } => Some(
                 "Put the file back under `evidence/goal/` from a copy; `machine-driver log verify` needs none of them.".into(),
             ),
+            Self::Attest { .. } => Some("Mend the folder or the disk, and start again: the task goes on where it was.".into()),
             Self::Stuck(_) => Some("Mend what stands in the way, then start again: the commit is made, and no work is done again.".into()),
             Self::NoPort(_) => Some("Give the builder one, or build machine-driver with the feature `command`.".into()),
             Self::OneActor(_) => Some("Give the verifier an id of its own.".into()),

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use machine_driver_state::event::{Event, Origin};
 use machine_driver_state::goal::file::GoalFile;
 use machine_driver_state::goal::{Budget, Goal, Status};
 use machine_driver_state::id::TaskId;
-use machine_driver_state::record::{Head, Record};
+use machine_driver_state::record::{Head, Record, Seal};
 use machine_driver_state::state::{Run, State, TaskState};
 use machine_driver_state::store::{
     BoxError, Expected, Kept, KeptAs, Opened, Paths, RealDisk, Store, StoreError, TreeLock, lock_tree,
@@ -15,6 +16,7 @@ use machine_driver_state::store::{
 };
 use machine_driver_state::time::Timestamp;
 
+use crate::attest::seal_of;
 use crate::error::DriverError;
 use crate::keep::Keep;
 use crate::notice::Notice;
@@ -33,6 +35,8 @@ pub(crate) struct Held {
     /// A log of the original driver that was set aside, now or before a crash.
     pub(crate) kept: Option<Kept>,
     then: Then,
+    /// Signs every record, where the goal has a key that can.
+    pub(crate) seal: Option<Arc<dyn Seal>>,
     _tree: TreeLock,
 }
 
@@ -77,6 +81,11 @@ impl Held {
     fn fold(mut store: Keep, file: GoalFile, tree: TreeLock) -> Result<Self, DriverError> {
         let mut folded = Folded::default();
         let (opened, kept) = load(&mut store, &file, &mut folded)?;
+        let seal = if store.is_own() {
+            None
+        } else {
+            seal_of(file.goal())
+        };
         let mut held = Self {
             store,
             file,
@@ -84,6 +93,7 @@ impl Held {
             torn: opened.torn,
             kept,
             then: folded.then,
+            seal,
             _tree: tree,
         };
         held.check_binding()?;
@@ -178,6 +188,7 @@ impl Held {
         let tree = lock_tree(&file.goal().repo, &store.paths().goal)?;
         let newer = store.goal_text()?.filter(|text| text != file.source());
         let file = newer.map_or(Ok(file), |text| parse(text.as_bytes(), path))?;
+        let seal = seal_of(file.goal());
         Ok(Self {
             store,
             file,
@@ -185,14 +196,18 @@ impl Held {
             torn: 0,
             kept: None,
             then: Then::new(),
+            seal,
             _tree: tree,
         })
     }
 
     /// Appends a record and takes it up. When this returns it is durable.
     pub(crate) fn append(&mut self, at: Timestamp, event: Event) -> Result<Record, DriverError> {
-        let record = Record::after(self.state.head(), at, &self.goal().deployment_id, event)
+        let mut record = Record::after(self.state.head(), at, &self.goal().deployment_id, event)
             .map_err(StoreError::from)?;
+        if let Some(seal) = &self.seal {
+            record.seal(&**seal).map_err(StoreError::from)?;
+        }
         // The state says whether it can happen before the disk says that it did: a record that does not fit would stay.
         self.state.apply(&record)?;
         self.store.append(&record)?;

@@ -39,6 +39,11 @@ impl Keep {
         Self::Own { store, paths, bytes }
     }
 
+    /// Whether it is somebody else's: such a store makes its records itself, and nobody signs them.
+    pub(crate) const fn is_own(&self) -> bool {
+        matches!(self, Self::Own { .. })
+    }
+
     /// Where the files are.
     pub(crate) const fn paths(&self) -> &Paths {
         match self {

@@ -142,6 +142,7 @@
 
 mod attempt;
 mod attend;
+mod attest;
 mod builder;
 mod clock;
 pub mod default_ports;
@@ -175,6 +176,7 @@ pub use error::DriverError;
 pub use exit::{EXIT_CODES, Exit};
 
 pub use look::{Look, look};
+pub use machine_driver_aar as aar;
 pub use machine_driver_alert as alert;
 pub use machine_driver_governor as governor;
 #[cfg(feature = "command")]

@@ -170,6 +170,7 @@ fn of_verdict(
                 output,
                 tail: tail(&verdict.tail),
                 wall_ms,
+                change: judged.change,
             },
         ),
     }

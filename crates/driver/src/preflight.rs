@@ -12,6 +12,9 @@ use machine_driver_worker::template::{Placeholder, Template};
 
 use crate::error::DriverError;
 
+/// The longest text of a task that a signed record takes, in bytes: half of what a record may have.
+const CLAIM_MAX: usize = 256 << 10;
+
 /// Refuses a goal whose commands cannot work: a placeholder where its value could be run, a text that cannot reach its
 /// command, a program that does not exist.
 ///
@@ -20,7 +23,18 @@ use crate::error::DriverError;
 pub fn check(file: &GoalFile) -> Result<(), DriverError> {
     let goal = file.goal();
     let common = template(file, None, &goal.worker_cmd)?;
+    let is_recorded = goal.attest.as_ref().is_some_and(|attest| attest.key.is_some());
     for (index, task) in goal.tasks.iter().enumerate() {
+        if is_recorded && task.goal.len() > CLAIM_MAX {
+            let message = format!(
+                "a record about it could not hold its text: {} bytes",
+                task.goal.len()
+            );
+            let help = "shorten it to 256 KiB, or put it into a file that it names";
+            return Err(file
+                .refuse(Some(index), "goal", message, Some(help.into()))
+                .into());
+        }
         let own = task
             .worker_cmd
             .as_ref()
