@@ -105,6 +105,8 @@ impl History {
                 if !is("requeue") {
                     assert!(resolved.insert(task), "ended twice: {record}");
                 }
+            } else if is("record_signed") && record["session"].is_null() {
+                assert!(!resolved.contains(&task), "a record after the end: {record}");
             } else if is("interrupted") && record["stage"] == "worker" {
                 under_way = None;
             } else if !task.is_empty() && !is("task_added") {

@@ -9,11 +9,11 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use machine_driver::Exit;
 use serde_json::{Value, json};
 
-use crate::args::{self, Cli, Command, LogCommand, TaskCommand};
+use crate::args::{self, AarCommand, Cli, Command, LogCommand, TaskCommand};
 use crate::error::{self, Failure};
 use crate::me::Me;
 use crate::out::Out;
-use crate::{check, demo, generate, init, log, run, status, task};
+use crate::{aar, check, demo, generate, init, log, run, status, task};
 
 /// The whole program.
 pub(crate) fn main() -> ExitCode {
@@ -42,10 +42,14 @@ fn dispatch(command: &Command, me: &Me, out: &Out) -> Result<Exit, Failure> {
         Command::Retry(args) => task::retry(args, me, out),
         Command::Task(TaskCommand::Add(args)) => task::add(args, me, out),
         Command::Log(LogCommand::Show(args)) => log::show(args, out),
-        Command::Log(LogCommand::Verify(args)) => log::verify(&args.path, out),
+        Command::Log(LogCommand::Verify(args)) => log::verify(args, out),
         Command::Log(LogCommand::Query(args)) => log::query(args, out),
         Command::Log(LogCommand::Restart(args)) => log::restart(&args.path, me, out),
         Command::Replay(args) => log::replay(&args.path, out),
+        Command::Aar(AarCommand::Keygen(args)) => aar::keygen::keygen(args, me, out),
+        Command::Aar(AarCommand::Sign(args)) => aar::sign::sign(args, me, out),
+        Command::Aar(AarCommand::Verify(args)) => aar::verify::verify(args, out),
+        Command::Aar(AarCommand::Show(args)) => aar::show::show(args, me, out),
         Command::Demo(args) => demo::demo(args, me, out),
         Command::Schema => generate::schema(out),
         Command::Completions { shell } => generate::completions(*shell, out),

@@ -1,5 +1,7 @@
 //! What can be typed.
 
+mod aar;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +12,7 @@ use machine_driver_state::event::Event;
 use machine_driver_state::id::TaskId;
 use machine_driver_state::time::Timestamp;
 
+pub(crate) use self::aar::{AarCommand, DidArgs, KeygenArgs, ShowArgs, SignArgs, VerifyArgs};
 use crate::{style, when};
 
 /// Works the tasks of a goal.json off: a fresh worker each, verified by a command's exit code, tried again with what
@@ -53,6 +56,9 @@ pub(crate) enum Command {
     Log(LogCommand),
     /// Prove the log: ask the rules again at every record and compare byte for byte
     Replay(GoalArgs),
+    /// Signed records about resolved tasks: make a key, sign, check, look
+    #[command(subcommand)]
+    Aar(AarCommand),
     /// See it work: a real goal in a throw-away repository, offline, in a few seconds
     Demo(DemoArgs),
     /// Print the JSON Schema of goal.json
@@ -200,8 +206,8 @@ pub(crate) struct TaskAddArgs {
 pub(crate) enum LogCommand {
     /// Print what happened, a line each
     Show(LogShowArgs),
-    /// Check every record's hash and what it follows
-    Verify(GoalArgs),
+    /// Check every record's hash and what it follows; with DID documents also the signatures
+    Verify(LogVerifyArgs),
     /// Print the records that fit
     Query(LogQueryArgs),
     /// Keep the log under another name and begin a new one with the progress in goal.json
@@ -217,6 +223,18 @@ pub(crate) struct LogShowArgs {
     /// Go on with what is added, until ^C
     #[arg(short, long)]
     pub(crate) follow: bool,
+    #[command(flatten)]
+    pub(crate) goal: GoalArgs,
+}
+
+/// `log verify`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "With DID documents every record of a run that had a key needs a signature that holds."
+)]
+pub(crate) struct LogVerifyArgs {
+    #[command(flatten)]
+    pub(crate) dids: DidArgs,
     #[command(flatten)]
     pub(crate) goal: GoalArgs,
 }
@@ -249,6 +267,9 @@ pub(crate) struct DemoArgs {
     /// Commit what passes and may be committed, instead of leaving it for review
     #[arg(long)]
     pub(crate) commit: bool,
+    /// Sign a record about each task with a throw-away key, and check them at the end
+    #[arg(long)]
+    pub(crate) signed: bool,
     /// Remove the folder at the end if all went as planned
     #[arg(long)]
     pub(crate) remove: bool,
@@ -277,9 +298,7 @@ fn is_goal(path: &Path) -> bool {
 }
 
 /// Commands that the specification has and this version has not.
-pub(crate) const LATER: [&str; 8] = [
-    "halt", "resume", "dial", "approve", "ack", "contract", "aar", "monitor",
-];
+pub(crate) const LATER: [&str; 7] = ["halt", "resume", "dial", "approve", "ack", "contract", "monitor"];
 
 /// The exit codes, for the end of the help.
 fn exit_table() -> String {

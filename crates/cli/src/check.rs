@@ -1,6 +1,7 @@
 //! `check`: everything that can be known before a run. Nothing is changed, and nothing started but git and, with
 //! `--baseline`, the verifier.
 
+mod attest;
 mod baseline;
 mod gate;
 mod repo;
@@ -85,6 +86,9 @@ pub(crate) fn check(args: &CheckArgs, me: &Me, out: &Out) -> Result<Exit, Failur
     let (commit, no_commit) = gate::committer(&file, now);
     commit.into_iter().for_each(|line| tally.take(line));
     tally.take(gate::alerts(&file));
+    attest::records(&file)
+        .into_iter()
+        .for_each(|line| tally.take(line));
     tally.take(budget(goal, path));
     let refused = refused.or(no_commit);
     if args.baseline && refused.is_none() {

@@ -2,6 +2,7 @@
 
 mod history;
 mod plan;
+mod signed;
 mod site;
 
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ enum Way {
 /// `demo`
 pub(crate) fn demo(args: &DemoArgs, me: &Me, out: &Out) -> Result<Exit, Failure> {
     let way = if args.commit { Way::Commit } else { Way::Review };
-    let site = Site::build(args.dir.as_deref(), way)?;
+    let site = Site::build(args.dir.as_deref(), way, args.signed)?;
     introduce(&site, out);
     // Nothing leaves this machine, whatever way to tell people the environment names.
     let driver = Driver::builder(&site.goal).alerter(Printed::with(|_| Ok(())));
@@ -51,7 +52,7 @@ pub(crate) fn demo(args: &DemoArgs, me: &Me, out: &Out) -> Result<Exit, Failure>
         ));
         return Ok(summed.exit);
     }
-    let differences = differences(&site, summed.exit, out)?;
+    let differences = differences(&site, summed.exit, me, out)?;
     let exit = if differences.is_empty() {
         Exit::Done
     } else {
@@ -77,6 +78,11 @@ fn introduce(site: &Site, out: &Out) {
     if site.way == Way::Commit {
         out.say("Work that passes is committed where a contract, ratified by somebody else than its proposer, allows it.");
     }
+    if site.signed {
+        out.say(
+            "What comes of each task is put into a record, signed with a key that was made for this demo.",
+        );
+    }
     out.say(format!(
         "It all lies in {}\n",
         escape::line(&site.folder.to_string_lossy())
@@ -84,7 +90,7 @@ fn introduce(site: &Site, out: &Out) {
 }
 
 /// What did not go as planned, in a line each.
-fn differences(site: &Site, exit: Exit, out: &Out) -> Result<Vec<String>, Failure> {
+fn differences(site: &Site, exit: Exit, me: &Me, out: &Out) -> Result<Vec<String>, Failure> {
     out.say("");
     let seen = look(&site.goal)?;
     let mut differences = plan::compare(&seen, exit, site.way);
@@ -111,6 +117,7 @@ fn differences(site: &Site, exit: Exit, out: &Out) -> Result<Vec<String>, Failur
             Err(error) => differences.push(format!("not true that {what}: {error}")),
         }
     }
+    differences.extend(signed::check(site, me, out)?);
     Ok(differences)
 }
 
@@ -156,6 +163,7 @@ fn proposals(site: &Site, me: &Me) -> Vec<(String, &'static str)> {
         Way::Review => about_review(site, me),
         Way::Commit => about_commits(site, me),
     });
+    all.extend(signed::proposals(site, me));
     all.push((
         format!("cd YOUR-REPOSITORY && {}", me.elsewhere("init")),
         "a goal.json for your own: it finds the tests and a coding agent",

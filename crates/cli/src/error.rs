@@ -25,6 +25,14 @@ pub(crate) enum Failure {
     /// A log or a replay does not hold.
     #[error("{0}")]
     DoesNotHold(DriverError),
+    /// Something was checked and does not hold, or cannot be checked.
+    #[error("{what}")]
+    NotVerified {
+        /// What does not.
+        what: String,
+        /// What to do.
+        help: String,
+    },
     /// The command line makes no sense.
     #[error("{what}")]
     Usage {
@@ -58,7 +66,7 @@ impl Failure {
         match self {
             Self::Driver(error) => error.exit(),
             Self::NewTask(_) => Exit::BadGoal,
-            Self::DoesNotHold(_) => Exit::NotVerified,
+            Self::DoesNotHold(_) | Self::NotVerified { .. } => Exit::NotVerified,
             Self::Usage { .. } => Exit::Usage,
             Self::Io { .. } | Self::Outside { .. } => Exit::Failed,
         }
@@ -77,7 +85,9 @@ impl Failure {
     fn next_step(&self) -> Option<String> {
         match self {
             Self::Driver(error) | Self::DoesNotHold(error) => error.next_step(),
-            Self::Usage { help, .. } | Self::Outside { help, .. } => Some(help.clone()),
+            Self::Usage { help, .. } | Self::Outside { help, .. } | Self::NotVerified { help, .. } => {
+                Some(help.clone())
+            }
             Self::NewTask(_) => Some(snippet::NEXT_TASK.into()),
             Self::Io { .. } => {
                 Some("Check the path, its rights and the space on its disk, then start again.".into())
@@ -89,7 +99,7 @@ impl Failure {
         match self {
             Self::Driver(error) | Self::DoesNotHold(error) => path_of(error),
             Self::Io { path, .. } => Some(path),
-            Self::Usage { .. } | Self::Outside { .. } | Self::NewTask(_) => None,
+            Self::Usage { .. } | Self::Outside { .. } | Self::NotVerified { .. } | Self::NewTask(_) => None,
         }
     }
 

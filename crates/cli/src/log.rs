@@ -1,12 +1,14 @@
 //! `log …` and `replay`: what happened, whether the log holds, and a new one.
 
 mod line;
+pub(crate) mod seals;
 
 use std::collections::VecDeque;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use machine_driver::aar::DidDocument;
 use machine_driver::{DriverError, Exit, SystemClock, operator, proof, read_goal};
 use machine_driver_state::event::Event;
 use machine_driver_state::id::TaskId;
@@ -14,8 +16,11 @@ use machine_driver_state::record::Record;
 use machine_driver_state::store::{BoxError, Entry, Follower, Opened, Paths, RealDisk, StoreError, read_log};
 use serde_json::json;
 
+use self::seals::{Counted, Seals};
+use crate::aar::input::documents;
+use crate::aar::proof::{does_not_hold, of_log};
 use crate::app::summary;
-use crate::args::{LogQueryArgs, LogShowArgs};
+use crate::args::{LogQueryArgs, LogShowArgs, LogVerifyArgs};
 use crate::error::Failure;
 use crate::escape;
 use crate::me::Me;
@@ -114,23 +119,59 @@ fn is_about(record: &Record, task: &TaskId) -> bool {
 }
 
 /// `log verify`
-pub(crate) fn verify(goal: &Path, out: &Out) -> Result<Exit, Failure> {
+pub(crate) fn verify(args: &LogVerifyArgs, out: &Out) -> Result<Exit, Failure> {
+    let goal = &args.goal.path;
     let found = proof::verify_log(goal).map_err(held)?;
-    report(&found, LOG_HOLDS, goal, out);
+    let counted = if args.dids.is_empty() {
+        None
+    } else {
+        Some(signatures(&Paths::of(goal).log, &documents(&args.dids, out)?)?)
+    };
+    report(&found, LOG_HOLDS, counted, goal, out);
     Ok(Exit::Done)
+}
+
+/// Checks every signature of a log whose chain holds.
+fn signatures(log: &Path, documents: &[DidDocument]) -> Result<Counted, Failure> {
+    let mut seals = Seals::new(documents);
+    read_log(&RealDisk, log, None, &mut |entry| {
+        Ok(seals.take(entry.line, &entry.record)?)
+    })
+    .map_err(|error| of_log(log, error))?;
+    let counted = seals.end().map_err(|error| does_not_hold(log, &error))?;
+    if counted.signed == 0 {
+        return Err(Failure::NotVerified {
+            what: format!(
+                "{} has no signature at all: no run of it had a key, or all were taken out",
+                log.display()
+            ),
+            help: "Leave the documents out to check the chain alone.".into(),
+        });
+    }
+    Ok(counted)
 }
 
 /// `replay`
 pub(crate) fn replay(goal: &Path, out: &Out) -> Result<Exit, Failure> {
     let found = proof::replay(goal).map_err(held)?;
-    report(&found, REPLAY_HOLDS, goal, out);
+    report(&found, REPLAY_HOLDS, None, goal, out);
     Ok(Exit::Done)
 }
 
-fn report(found: &Opened, what: &str, goal: &Path, out: &Out) {
+fn report(found: &Opened, what: &str, signatures: Option<Counted>, goal: &Path, out: &Out) {
     let head = found.head.map(|head| head.hash.to_string());
     let path = Paths::of(goal).log;
     out.say(format!("{}  {}", paint(style::GOOD, "ok"), holds(what, found)));
+    if let Some(Counted { signed, unsigned }) = signatures {
+        let rest = match unsigned {
+            0 => String::new(),
+            one => format!("; {one} without, of runs that had no key"),
+        };
+        out.say(format!(
+            "{}  every signature holds: {signed} signed{rest}",
+            paint(style::GOOD, "ok")
+        ));
+    }
     if found.torn > 0 {
         out.warn(format!(
             "the last line is torn ({} bytes): a driver writes it just now, or a crash cut it off; the next run removes it",
@@ -138,10 +179,14 @@ fn report(found: &Opened, what: &str, goal: &Path, out: &Out) {
         ));
     }
     let path = path.to_string_lossy();
-    out.json(&summary(
-        Exit::Done,
-        json!({"path": path, "records": found.records, "head": head, "torn_bytes": found.torn}),
-    ));
+    let mut fields = json!({"path": path, "records": found.records, "head": head, "torn_bytes": found.torn});
+    if let (Some(Counted { signed, unsigned }), Some(fields)) = (signatures, fields.as_object_mut()) {
+        fields.extend([
+            ("signed".into(), signed.into()),
+            ("unsigned".into(), unsigned.into()),
+        ]);
+    }
+    out.json(&summary(Exit::Done, fields));
 }
 
 /// `WHAT: 31 records, head 0123…`

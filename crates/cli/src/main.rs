@@ -1,5 +1,6 @@
 //! The command line of machine-driver: flags, words and exit codes. Every rule is in the libraries below it.
 
+mod aar;
 mod app;
 mod args;
 mod check;

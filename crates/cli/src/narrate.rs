@@ -7,8 +7,8 @@ use machine_driver_governor::dial::{Granted, word};
 use machine_driver_state::alert::{Alert, AlertKind};
 use machine_driver_state::control::Cut;
 use machine_driver_state::event::{
-    AttemptRef, Event, GoalEdited, Imported, Interrupted, Requeue, Tampering, VerifyFailed, WorkerClass,
-    WorkerExited,
+    AttemptRef, Event, GoalEdited, Imported, Interrupted, RecordSigned, Requeue, Tampering, VerifyFailed,
+    WorkerClass, WorkerExited,
 };
 use machine_driver_state::goal::{Goal, Mode, Task};
 use machine_driver_state::id::TaskId;
@@ -25,6 +25,9 @@ const TAIL_CHARS: usize = 120;
 
 /// Characters of a task's text that are shown.
 const TEXT_CHARS: usize = 72;
+
+/// Characters that are shown of why a record was not signed: a path is in it, and what to do.
+const WHY_CHARS: usize = 1000;
 
 /// How the one alert begins that no record stands behind.
 const LOG_CRY: &str = "The log was tampered with";
@@ -99,6 +102,7 @@ pub(crate) fn lines(record: &Record, goal: &Goal, state: &State, paths: Option<u
         Event::GoalComplete(complete) => vec![complete_line(complete.done, complete.blocked)],
         Event::Imported(imported) => vec![plain(imported_line(imported))],
         Event::GoalEdited(edited) => vec![plain(edited_line(edited))],
+        Event::RecordSigned(attempt, signed) => vec![record_signed(&attempt.task, signed)],
         Event::Tampering(tampering) => vec![kept(style::BAD, tampering_line(tampering))],
         event => gate::line(event, paths).into_iter().collect(),
     }
@@ -223,6 +227,18 @@ fn interrupted(cut_off: &Interrupted) -> String {
         _ => "from outside",
     };
     format!("stopped {by}; the next run goes on with it")
+}
+
+/// The original's words, where there is no signature: scripts look for them.
+fn record_signed(task: &TaskId, signed: &RecordSigned) -> Line {
+    match &signed.unsigned {
+        None => of(
+            task,
+            style::FAINT,
+            &format!("record {} signed", escape::line(&signed.file)),
+        ),
+        Some(why) => kept(style::BAD, escape::cut(why, WHY_CHARS)),
+    }
 }
 
 fn complete_line(done: u64, blocked: u64) -> Line {

@@ -265,8 +265,7 @@ fn what_is_not_there_yet_is_refused_by_name() {
     let top = [
         ("isolation", json!("checkout")), ("sandbox", json!("required")), ("sandbox", json!("auto")),
         ("sandbox_write", json!(["/tmp"])), ("max_parallel", json!(2)), ("agent", json!("claude")),
-        ("audit_sink", json!("/tmp/x")), ("aar_priv", json!("key.json")), ("aar_tool", json!("aar.mjs")),
-        ("subject", json!("did:x:y")), ("principal", json!("did:x:y")), ("verifier", json!("did:x:y")),
+        ("audit_sink", json!("/tmp/x")),
         ("alerts", json!({ "ack_within_seconds": 60 })),
     ];
     let in_contract = [("scope", json!(["src/**"])), ("require_receipt", json!(true)), ("receipt", json!({}))];

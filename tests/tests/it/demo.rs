@@ -281,6 +281,46 @@ fn what_it_says_to_try_next_works() {
 }
 
 #[test]
+fn signed_it_ends_at_l3_with_a_record_of_what_was_not_done() {
+    for flags in [&["--signed"][..], &["--signed", "--commit"]] {
+        let place = Place::bare();
+        demo(&place, &[flags, &["--dir", "there"]].concat(), &[])
+            .exits(0)
+            .says(&[
+                "record root.json signed",
+                "root.json  rejected",
+                "ends where the signed log that you named does",
+                "conformance: L3",
+                "It went as planned",
+            ]);
+        let mode = |name: &str| fs::metadata(place.path(name)).unwrap().permissions().mode() & 0o7777;
+        assert_eq!((mode("there/keys"), mode("there/keys/priv.jwk")), (0o700, 0o600));
+        let in_there = |arguments: &[&str]| {
+            let mut command = place.command(arguments);
+            command.current_dir(place.path("there"));
+            Running::start(command).wait(TIME_MAX)
+        };
+        in_there(&["log", "verify", "--did-json", "did.json"]).exits(0);
+        in_there(&["replay"]).exits(0);
+        // What it says to try: change what was kept.
+        let kept = place.path("there/evidence/root/attempt-2.verify.log");
+        fs::write(&kept, fs::read_to_string(&kept).unwrap() + "x\n").unwrap();
+        let verify = [
+            "aar",
+            "verify",
+            "aar",
+            "--did-json",
+            "did.json",
+            "--evidence",
+            "evidence",
+        ];
+        in_there(&verify)
+            .exits(5)
+            .says(&["root.json", "evidence-mismatch"]);
+    }
+}
+
+#[test]
 fn a_date_of_the_users_does_not_reach_the_demos_git() {
     let place = Place::bare();
     let dates = [
@@ -310,6 +350,7 @@ fn with_json_every_line_is_an_object() {
     for flags in [
         &["--dir", "there", "--json"][..],
         &["--commit", "--dir", "here", "--json"],
+        &["--signed", "--dir", "elsewhere", "--json"],
     ] {
         let ended = demo(&place, flags, &[]);
         let last = ended.exits(0).json().pop().unwrap();

@@ -7,6 +7,7 @@
     reason = "in a test a broken assumption is to end it"
 )]
 
+mod aar_cli;
 mod alerts;
 mod bad_input;
 mod commits;
@@ -19,6 +20,7 @@ mod hostile;
 mod lock;
 mod model;
 mod old_folders;
+mod records;
 mod signals;
 mod syscalls;
 mod tampering;

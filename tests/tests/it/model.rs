@@ -17,8 +17,8 @@ use machine_driver_state::canonical::sha256;
 use machine_driver_state::change::{Change, ObjectId, RefName};
 use machine_driver_state::control::Cut;
 use machine_driver_state::event::{
-    AlertDelivered, AttemptRef, Commit, DriverUp, Event, Interrupted, OutputDigest, Stage, Verified,
-    VerifyFailed, WorkerClass, WorkerExited,
+    AlertDelivered, AttemptRef, Commit, DriverUp, Event, Interrupted, OutputDigest, RecordSigned, Stage,
+    Verified, VerifyFailed, WorkerClass, WorkerExited,
 };
 use machine_driver_state::goal::file::{Checkpoint, GoalFile, Place, Progress, TaskProgress};
 use machine_driver_state::goal::{Goal, Status};
@@ -53,6 +53,8 @@ struct World {
     promised: Vec<String>,
     /// The record that allowed each commit of the repository, in order.
     commits: Vec<Digest>,
+    /// `TASK ATTEMPT` of every record about a resolved task.
+    records: Vec<String>,
     /// The alerts that went out, again and again perhaps.
     sent: Vec<String>,
 }
@@ -156,6 +158,8 @@ impl<'a> Mini<'a> {
             gate: true,
             repo: Some(self.world.change()),
             sinks: vec!["bot".into()],
+            records: true,
+            sealed: false,
         };
         self.record(Event::DriverUp(up))?;
         let waiting: Vec<AlertId> = self
@@ -174,6 +178,7 @@ impl<'a> Mini<'a> {
                 Action::ClearUp(attempt, stage) => self.record(crashed(attempt, stage))?,
                 Action::Work(attempt, _) => self.work(attempt)?,
                 Action::Verify(attempt, ..) => self.verify(attempt)?,
+                Action::Attest(attempt, ..) => self.attest(attempt)?,
                 Action::Commit(attempt, index) => self.commit(attempt, index)?,
                 Action::Wait(until) => self.now = until,
                 Action::Stop(run) => {
@@ -206,6 +211,22 @@ impl<'a> Mini<'a> {
         self.world.sent.push(id.to_string());
         let (sink, tries) = ("bot".into(), 1);
         self.record(Event::AlertDelivered(AlertDelivered { id, sink, tries }))
+    }
+
+    /// Written once for each attempt, whatever is killed behind it.
+    fn attest(&mut self, attempt: AttemptRef) -> Result<(), StoreError> {
+        let about = format!("{} {}", attempt.task, attempt.attempt);
+        if self.world.records.last() != Some(&about) {
+            assert!(!self.world.records.contains(&about), "two records about {about}");
+            self.world.records.push(about.clone());
+        }
+        let signed = RecordSigned {
+            file: format!("{}.json", attempt.task),
+            sha256: sha256(about.as_bytes()),
+            prior: self.state.last_record(),
+            unsigned: None,
+        };
+        self.record(Event::RecordSigned(attempt, signed))
     }
 
     /// Made only after what allows it is where no power cut can reach it, and once.
@@ -303,6 +324,7 @@ impl<'a> Mini<'a> {
                     output: output(),
                     tail,
                     wall_ms: 1,
+                    change: None,
                 },
             )
         };
@@ -382,6 +404,11 @@ fn goes_on_to_the_end(disk: &ModelDisk, world: &World) {
         "one commit for each that was allowed"
     );
     assert_eq!(history.count("alert_raised"), 1);
+    assert_eq!(
+        (world.records.len(), history.count("record_signed")),
+        (4, 4),
+        "one record about each task"
+    );
     for alert in history.of("alert_raised") {
         assert!(
             world.sent.iter().any(|sent| alert["id"] == **sent),

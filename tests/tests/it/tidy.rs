@@ -231,7 +231,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     (
         "driver",
         &[
-            "alert", "governor", "process", "repo", "state", "verify", "worker",
+            "aar", "alert", "governor", "process", "repo", "state", "verify", "worker",
         ],
     ),
     (

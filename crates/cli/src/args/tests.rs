@@ -49,6 +49,7 @@ fn the_goal_is_the_last_argument_of_every_command_that_works_on_one() {
         "task add --goal text g.json",
         "log show --last 3 g.json",
         "log verify g.json",
+        "log verify --did-json d.json --did-dir dids g.json",
         "log query --task t1 --event dispatch --since 2026-11-22 g.json",
         "log restart g.json",
         "replay g.json",
@@ -76,6 +77,20 @@ fn what_makes_no_sense_is_refused() {
     refused("retry", ErrorKind::MissingRequiredArgument);
     refused("task add", ErrorKind::MissingRequiredArgument);
     refused("log query --since yesterday", ErrorKind::ValueValidation);
+    refused("aar", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+    refused("aar export", ErrorKind::InvalidSubcommand);
+    refused(
+        "aar keygen --did did:web:example.org",
+        ErrorKind::MissingRequiredArgument,
+    );
+    refused(
+        "aar keygen --did example.org --out-priv a --out-did b",
+        ErrorKind::ValueValidation,
+    );
+    refused("aar sign t1.json", ErrorKind::MissingRequiredArgument);
+    refused("aar verify --did-json d.json", ErrorKind::MissingRequiredArgument);
+    refused("aar verify t1.json --require L4", ErrorKind::InvalidValue);
+    refused("aar verify t1.json --head 12", ErrorKind::ValueValidation);
     refused("completions tcsh", ErrorKind::InvalidValue);
     for later in LATER {
         assert!(
@@ -105,7 +120,12 @@ fn help_is_as_people_read_it() {
         "retry",
         "task add",
         "log show",
+        "log verify",
         "log query",
+        "aar keygen",
+        "aar sign",
+        "aar verify",
+        "aar show",
         "demo",
     ] {
         let mut found = &mut command;

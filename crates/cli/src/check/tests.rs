@@ -127,6 +127,89 @@ fn an_alert_that_nobody_would_get_is_bad() {
     );
 }
 
+/// What is said of records, when the goal also has these keys.
+fn records(keys: &str, prepare: impl Fn(&Path)) -> (Found, String) {
+    let (folder, path) = folder(&FINE.replace("\"tasks\"", &format!("{keys}, \"tasks\"")));
+    prepare(folder.path());
+    let lines = attest::records(&read_goal(&path).unwrap());
+    let line = lines.last().unwrap();
+    let text = format!("{}{}", line.detail, line.fix.as_deref().unwrap_or_default());
+    (line.found, text)
+}
+
+#[test]
+fn a_key_that_cannot_sign_is_named_and_stops_nothing() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let names = r#""principal": "did:web:example.org", "subject": "did:web:example.org:machine-driver""#;
+    let all = format!(r#"{names}, "aar_priv": "keys/priv.jwk""#);
+    let key = |folder: &Path| {
+        machine_driver::aar::KeyPair::generate()
+            .unwrap()
+            .write_private(&folder.join("keys/priv.jwk"))
+            .unwrap();
+    };
+    let check = |keys: &str, prepare: &dyn Fn(&Path), found: Found, says: &[&str]| {
+        let (is, text) = records(keys, prepare);
+        assert_eq!(is, found, "{keys}: {text}");
+        says.iter()
+            .for_each(|word| assert!(text.contains(word), "{word} is not in {text}"));
+    };
+    check(
+        &all,
+        &key,
+        Found::Good,
+        &[
+            "signed by did:web:example.org with",
+            "did:web:example.org:verifier",
+        ],
+    );
+    check(
+        &all,
+        &|_| (),
+        Found::Doubtful,
+        &["AAR sign SKIPPED", "missing", "keys/priv.jwk"],
+    );
+    let open = |folder: &Path| {
+        key(folder);
+        fs::set_permissions(folder.join("keys/priv.jwk"), fs::Permissions::from_mode(0o640)).unwrap();
+    };
+    check(
+        &all,
+        &open,
+        Found::Doubtful,
+        &["AAR sign FAILED", "0640", "chmod 600"],
+    );
+    let broken = |folder: &Path| {
+        key(folder);
+        fs::write(folder.join("keys/priv.jwk"), "{}").unwrap();
+    };
+    check(&all, &broken, Found::Doubtful, &["AAR sign FAILED", "kty"]);
+    let tool = format!(r#"{all}, "aar_tool": "no-such-tool.mjs""#);
+    check(
+        &tool,
+        &key,
+        Found::Doubtful,
+        &["AAR sign SKIPPED", "no-such-tool.mjs"],
+    );
+    let link = |folder: &Path| {
+        key(folder);
+        std::os::unix::fs::symlink("/", folder.join("aar")).unwrap();
+    };
+    check(
+        &all,
+        &link,
+        Found::Doubtful,
+        &["aar", "a folder that you can write to"],
+    );
+    check(names, &|_| (), Found::Doubtful, &["no aar_priv", "keygen"]);
+    check(
+        r#""aar_priv": "x""#,
+        &|_| (),
+        Found::Doubtful,
+        &["aar_priv alone does nothing"],
+    );
+}
+
 #[test]
 fn a_worker_that_is_not_there() {
     let goal = r#"{"goal": "x", "repo": ".", "worker_cmd": "no-such-agent {task}", "tasks": [{"id": "t1", "goal": "one"}]}"#;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::{Way, is_free, plan};
+use super::{Way, is_free, plan, signed};
 use crate::error::Failure;
 use crate::git::git;
 
@@ -50,13 +50,15 @@ pub(super) struct Site {
     pub(super) repo: PathBuf,
     pub(super) goal: PathBuf,
     pub(super) way: Way,
+    /// Whether records are signed.
+    pub(super) signed: bool,
 }
 
 impl Site {
     /// Makes folder, repository and goal. Where that fails, nothing is left of a folder with a name of its own.
-    pub(super) fn build(folder: Option<&Path>, way: Way) -> Result<Self, Failure> {
+    pub(super) fn build(folder: Option<&Path>, way: Way, signed: bool) -> Result<Self, Failure> {
         if let Some(folder) = folder {
-            return Self::fill(&make_folder(folder)?, way);
+            return Self::fill(&make_folder(folder)?, way, signed);
         }
         let made = tempfile::Builder::new().prefix("machine-driver-demo-").tempdir();
         let made = made.map_err(Failure::io("make a folder in", std::env::temp_dir()))?;
@@ -64,22 +66,26 @@ impl Site {
             .path()
             .canonicalize()
             .map_err(Failure::io("find", made.path()))?;
-        let site = Self::fill(&folder, way)?;
+        let site = Self::fill(&folder, way, signed)?;
         let _kept = made.keep();
         Ok(site)
     }
 
-    fn fill(folder: &Path, way: Way) -> Result<Self, Failure> {
+    fn fill(folder: &Path, way: Way, signed: bool) -> Result<Self, Failure> {
         let folder = folder.to_owned();
         let site = Self {
             repo: folder.join("repo"),
             goal: folder.join("goal.json"),
             folder,
             way,
+            signed,
         };
         write_all(&site.repo, &REPOSITORY)?;
         write_all(&site.folder, &STAND_IN)?;
         commit(&site.repo)?;
+        if signed {
+            signed::make_key(&site)?;
+        }
         write(&site.goal, &format!("{:#}\n", goal(&site)))?;
         Ok(site)
     }
@@ -154,6 +160,11 @@ fn goal(site: &Site) -> Value {
     });
     if let (true, Some(goal)) = (is_commit, goal.as_object_mut()) {
         goal.insert("contract".into(), contract());
+    }
+    if let (true, Some(goal)) = (site.signed, goal.as_object_mut()) {
+        goal.insert("aar_priv".into(), signed::KEY.into());
+        goal.insert("principal".into(), signed::PRINCIPAL.into());
+        goal.insert("subject".into(), signed::SUBJECT.into());
     }
     goal
 }

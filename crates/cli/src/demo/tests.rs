@@ -6,7 +6,7 @@ use super::*;
 fn the_site_is_a_goal_whose_tests_all_fail_at_first() {
     let folder = tempfile::tempdir().unwrap();
     for (name, way) in [("it's a demo", Way::Review), ("and one more", Way::Commit)] {
-        all_fail_at_first(&Site::build(Some(&folder.path().join(name)), way).unwrap());
+        all_fail_at_first(&Site::build(Some(&folder.path().join(name)), way, false).unwrap());
     }
 }
 
@@ -35,7 +35,7 @@ fn all_fail_at_first(site: &Site) {
 #[test]
 fn it_goes_as_planned_and_a_difference_is_seen() {
     let folder = tempfile::tempdir().unwrap();
-    let site = Site::build(Some(&folder.path().join("demo")), Way::Review).unwrap();
+    let site = Site::build(Some(&folder.path().join("demo")), Way::Review, false).unwrap();
     let alerter = Printed::with(|_| Ok(()));
     let summed = Driver::builder(&site.goal)
         .alerter(alerter)
@@ -54,7 +54,7 @@ fn it_goes_as_planned_and_a_difference_is_seen() {
         "{wrong_end:?}"
     );
 
-    let untouched = Site::build(Some(&folder.path().join("second")), Way::Review).unwrap();
+    let untouched = Site::build(Some(&folder.path().join("second")), Way::Review, false).unwrap();
     let differences = plan::compare(&look(&untouched.goal).unwrap(), Exit::Blocked, Way::Review);
     assert_eq!(
         differences.len(),
@@ -67,7 +67,7 @@ fn it_goes_as_planned_and_a_difference_is_seen() {
 fn a_folder_with_something_in_it_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("mine"), "x").unwrap();
-    let failure = Site::build(Some(folder.path()), Way::Review).unwrap_err();
+    let failure = Site::build(Some(folder.path()), Way::Review, false).unwrap_err();
     assert_eq!(failure.exit(), Exit::Usage);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
@@ -75,7 +75,7 @@ fn a_folder_with_something_in_it_is_left_alone() {
 #[test]
 fn with_commits_it_goes_as_planned_and_a_difference_is_seen() {
     let folder = tempfile::tempdir().unwrap();
-    let site = Site::build(Some(&folder.path().join("demo")), Way::Commit).unwrap();
+    let site = Site::build(Some(&folder.path().join("demo")), Way::Commit, false).unwrap();
     let untouched = look(&site.goal).unwrap();
     let before = plan::compare(&untouched, Exit::Blocked, Way::Commit);
     for id in ["add", "average", "divide"] {

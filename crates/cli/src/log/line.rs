@@ -31,11 +31,13 @@ const VALUE_CHARS: usize = 100;
 
 /// `2026-11-22 10:00:00Z  verify_failed       t1  attempt=2 reason="exit 1" …`
 pub(super) fn text(record: &Record) -> String {
-    let style = match record.event {
+    let style = match &record.event {
+        Event::RecordSigned(_, signed) if signed.unsigned.is_some() => style::BAD,
         Event::Proposed(..)
         | Event::Verified(..)
         | Event::Commit(..)
         | Event::CommitEmpty(..)
+        | Event::RecordSigned(..)
         | Event::GoalComplete(_) => style::GOOD,
         Event::Quarantine(..)
         | Event::BudgetHalt(_)

@@ -91,6 +91,8 @@ fn records() -> Vec<Record> {
         gate: true,
         repo: Some(change()),
         sinks: vec!["telegram".into(), "evil \u{1b}[2J".into()],
+        records: false,
+        sealed: false,
     };
     let exited = WorkerExited {
         class: WorkerClass::Ok,
@@ -115,6 +117,7 @@ fn records() -> Vec<Record> {
         output,
         tail: "expected 3\ngot \u{202e}4".into(),
         wall_ms: 12,
+        change: None,
     };
     let given_up = Quarantine {
         cause: Cause::Failed,

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use machine_driver_state::canonical::sha256;
 use machine_driver_state::event::{
-    Cause, Dispatch, DriverUp, ImportedTask, Origin, OutputDigest, Proposed, Quarantine, Stage,
+    Cause, Dispatch, DriverUp, ImportedTask, Origin, OutputDigest, Proposed, Quarantine, RecordSigned, Stage,
     VerifyUnavailable,
 };
 use machine_driver_state::goal::Status;
@@ -123,7 +123,21 @@ fn of_attempts() -> Vec<Event> {
             },
         ),
         Event::Proposed(attempt(1), Proposed {}),
+        record_signed(None),
+        record_signed(Some(
+            "AAR sign SKIPPED for task t1: missing /w/\u{1b}[2Jpriv.jwk. Put it there.",
+        )),
     ]
+}
+
+fn record_signed(unsigned: Option<&str>) -> Event {
+    let signed = RecordSigned {
+        file: "t1.json".into(),
+        sha256: sha256(b"r"),
+        prior: None,
+        unsigned: unsigned.map(str::to_owned),
+    };
+    Event::RecordSigned(attempt(1), signed)
 }
 
 fn of_the_goal() -> Vec<Event> {
@@ -188,6 +202,8 @@ fn records_that_another_ones_line_tells_say_nothing() {
         gate: false,
         repo: None,
         sinks: Vec::new(),
+        records: false,
+        sealed: false,
     };
     assert_eq!(told(Event::DriverUp(up)), "");
     let again = Requeue {
