@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Duration;
 
 /// A disk with folders, as far as the store needs one. What returns is done, but only what is synced is durable.
 pub trait Disk: fmt::Debug + Send + Sync {
@@ -168,7 +168,7 @@ impl Disk for RealDisk {
             file.set_permissions(fs::Permissions::from_mode(like.mode() & 0o777))?;
         }
         io::Write::write_all(&mut &file, bytes)?;
-        date_exactly(&file);
+        date_apart(&file);
         file.sync_all()
     }
 
@@ -205,7 +205,7 @@ impl DiskFile for RealFile {
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         let written = uninterrupted(|| self.file.write_at(bytes, offset))?;
-        date_exactly(&self.file);
+        date_apart(&self.file);
         Ok(written)
     }
 
@@ -228,11 +228,14 @@ impl DiskFile for RealFile {
     }
 }
 
-/// Dates a write to the nanosecond. The kernel's own date is as coarse as its tick (1 to 10 ms), in which a quick worker
-/// could write after us, no byte longer or shorter, and leave the same [`Stat`]. Not the owner's file, not dated: then
-/// the tick's precision remains.
-fn date_exactly(file: &File) {
-    let _ = file.set_modified(SystemTime::now());
+/// Dates a write a nanosecond later than the kernel did. Its date is as coarse as its tick (1 to 10 ms), in which a quick
+/// worker could write after us, no byte longer or shorter, and leave the same [`Stat`]; now it leaves the tick's own.
+/// Where we may not date the file, the tick's precision remains.
+fn date_apart(file: &File) {
+    let dated = file.metadata().and_then(|meta| meta.modified());
+    if let Some(later) = dated.ok().and_then(|at| at.checked_add(Duration::from_nanos(1))) {
+        let _ = file.set_modified(later);
+    }
 }
 
 /// A link is opened by nobody: what stands there is looked at first, and whoever holds the file asks
