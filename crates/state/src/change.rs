@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::NameError;
+use crate::id::{NameError, text_name};
 
 /// The id of a git object: 40 lower-case hex digits (SHA-1) or 64 (SHA-256), as gitformat-pack(5) has them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -99,33 +99,8 @@ pub struct Change {
     pub paths: u64,
 }
 
-macro_rules! git_name {
-    ($name:ident) => {
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:?}", self.as_str())
-            }
-        }
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.as_str().to_owned()
-            }
-        }
-        impl TryFrom<String> for $name {
-            type Error = NameError;
-            fn try_from(text: String) -> Result<Self, NameError> {
-                Self::new(&text)
-            }
-        }
-    };
-}
-git_name!(ObjectId);
-git_name!(RefName);
+text_name!(ObjectId);
+text_name!(RefName);
 
 #[cfg(test)]
 mod tests {

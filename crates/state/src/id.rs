@@ -219,6 +219,7 @@ impl TryFrom<String> for Digest {
     }
 }
 
+/// What every checked name that is kept as text can do, beside its `new` and `as_str`.
 macro_rules! text_name {
     ($name:ident) => {
         impl fmt::Display for $name {
@@ -244,6 +245,7 @@ macro_rules! text_name {
         }
     };
 }
+pub(crate) use text_name;
 text_name!(TaskId);
 text_name!(ActorId);
 text_name!(SessionId);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::keys;
 use super::node::{Fields, Node};
-use super::read::{Found, expand_home};
+use super::read::{Found, expand_home, read_argv};
 use super::report::Report;
 use super::{Alerts, Telegram, Webhook};
 
@@ -83,23 +83,6 @@ fn read_webhook(node: &Node<'_, '_>, found: &Found<'_>, report: &mut Report) -> 
         url: text.to_owned(),
         secret_file,
     })
-}
-
-fn read_argv(node: &Node<'_, '_>, report: &mut Report) -> Option<Vec<String>> {
-    let mut argv = Vec::new();
-    for item in node.items(report)? {
-        let argument = if argv.is_empty() {
-            item.words(report)
-        } else {
-            item.text(report)
-        };
-        argv.push(argument?.to_owned());
-    }
-    if argv.is_empty() {
-        node.wrong(report, "the command is empty", None);
-        return None;
-    }
-    Some(argv)
 }
 
 /// A path as the operator wrote it, made absolute.

@@ -135,6 +135,11 @@ pub(super) fn read_command(node: &Node<'_, '_>, wanted: Wanted, report: &mut Rep
         }?;
         return (!text.trim().is_empty()).then(|| CommandLine::Shell(text.to_owned()));
     }
+    read_argv(node, report).map(CommandLine::Argv)
+}
+
+/// Reads a program and its arguments; the program is not blank.
+pub(super) fn read_argv(node: &Node<'_, '_>, report: &mut Report) -> Option<Vec<String>> {
     let mut argv = Vec::new();
     for item in node.items(report)? {
         let argument = if argv.is_empty() {
@@ -148,7 +153,7 @@ pub(super) fn read_command(node: &Node<'_, '_>, wanted: Wanted, report: &mut Rep
         node.wrong(report, "the command is empty", None);
         return None;
     }
-    Some(CommandLine::Argv(argv))
+    Some(argv)
 }
 
 fn name<'v>(fields: &Fields<'v, '_>, report: &mut Report) -> &'v str {
