@@ -45,7 +45,7 @@ fn about_contract(goal: &Goal, state: &State, now: Timestamp) -> Option<Event> {
         return None;
     }
     let key = dedup_key(&goal.name, None, AlertKind::NotRatified);
-    let unratified = contract::not_ratified(goal.contract.as_ref(), now);
+    let unratified = contract::not_ratified(goal, contract::Known::of(state), now);
     match (unratified, state.outbox().open(&key)) {
         (Some(unratified), None) => {
             let text = format!(

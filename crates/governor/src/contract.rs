@@ -1,8 +1,10 @@
 //! Box 0: whether the target was ratified by somebody other than who proposed it. Said at every start, and asked last at
 //! the gate.
 
-use machine_driver_state::event::DenialCode;
-use machine_driver_state::goal::Contract;
+use machine_driver_state::canonical::digest_of;
+use machine_driver_state::event::{DenialCode, ReceiptSeen};
+use machine_driver_state::goal::{Contract, Goal};
+use machine_driver_state::state::State;
 use machine_driver_state::time::Timestamp;
 use unicode_normalization::UnicodeNormalization;
 
@@ -22,6 +24,16 @@ pub enum Unratified {
     Blank,
     /// Both names are one.
     Same,
+    /// Only a signed receipt counts, and there is none.
+    NoReceipt,
+    /// The receipt is about another contract: this one was changed since.
+    Changed,
+    /// The receipt names another person than `ratified_by`.
+    OtherName,
+    /// Nobody whom the operator trusts has signed the receipt, as far as it was looked at.
+    Untrusted,
+    /// A field that `immutable` freezes was changed since it was ratified.
+    Thawed,
     /// It has expired.
     Expired,
 }
@@ -37,6 +49,11 @@ impl Unratified {
             Self::NoRatifier => "`ratified_by` is missing",
             Self::Blank => "a name in it is blank",
             Self::Same => "who proposed it has ratified it",
+            Self::NoReceipt => "it asks for a signed receipt, and there is none",
+            Self::Changed => "it was changed since its receipt was signed",
+            Self::OtherName => "its receipt names somebody else than `ratified_by`",
+            Self::Untrusted => "its receipt is signed by nobody whom the operator trusts",
+            Self::Thawed => "a field that `immutable` freezes was changed since",
             Self::Expired => "it has expired",
         }
     }
@@ -52,10 +69,30 @@ impl Unratified {
     }
 }
 
-/// Why a contract does not count as ratified at `now`; `None` for one that does.
+/// What is known of a contract besides its text.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// What was found of its receipt's signature.
+    pub receipt: Option<&'a ReceiptSeen>,
+    /// Frozen fields that were changed since it was ratified.
+    pub thawed: &'a [String],
+}
+
+impl<'a> Known<'a> {
+    /// What the log knows.
+    #[must_use]
+    pub fn of(state: &'a State) -> Self {
+        Self {
+            receipt: state.receipt(),
+            thawed: state.thawed(),
+        }
+    }
+}
+
+/// Why the contract of `goal` does not count as ratified at `now`; `None` for one that does.
 #[must_use]
-pub fn not_ratified(contract: Option<&Contract>, now: Timestamp) -> Option<Unratified> {
-    let Some(contract) = contract else {
+pub fn not_ratified(goal: &Goal, known: Known<'_>, now: Timestamp) -> Option<Unratified> {
+    let Some(contract) = &goal.contract else {
         return Some(Unratified::Missing);
     };
     let names = (
@@ -69,8 +106,56 @@ pub fn not_ratified(contract: Option<&Contract>, now: Timestamp) -> Option<Unrat
         (Some(one), Some(other)) if one.is_empty() || other.is_empty() => Some(Unratified::Blank),
         (Some(one), Some(other)) if one == other => Some(Unratified::Same),
         _ if contract.expires.is_some_and(|expires| expires <= now) => Some(Unratified::Expired),
-        _ => None,
+        _ if !known.thawed.is_empty() => Some(Unratified::Thawed),
+        _ => by_receipt(goal, contract, known),
     }
+}
+
+/// With a receipt in place, it has to be about this very contract; where none is asked for, names are enough.
+fn by_receipt(goal: &Goal, contract: &Contract, known: Known<'_>) -> Option<Unratified> {
+    let Some(receipt) = &contract.receipt else {
+        return contract.require_receipt.then_some(Unratified::NoReceipt);
+    };
+    if receipt.digest != goal.contract_digest {
+        return Some(Unratified::Changed);
+    }
+    if contract.ratified_by.as_deref().map(plain) != Some(plain(&receipt.by)) {
+        return Some(Unratified::OtherName);
+    }
+    let seen = known
+        .receipt
+        .filter(|seen| digest_of(receipt).is_ok_and(|digest| digest == seen.sha256));
+    match seen {
+        Some(seen) if seen.why.is_none() => None,
+        _ => Some(Unratified::Untrusted),
+    }
+}
+
+/// Whether two names are one person's, for all that they are written differently.
+#[must_use]
+pub fn is_one_name(one: &str, other: &str) -> bool {
+    plain(one) == plain(other)
+}
+
+/// Whether a name says nothing.
+#[must_use]
+pub fn is_blank(name: &str) -> bool {
+    plain(name).is_empty()
+}
+
+/// The fields that the contract `before` freezes and that `after` has otherwise, by name. What freezes them is frozen too.
+#[must_use]
+pub fn thawed(before: &Contract, after: Option<&Contract>) -> Vec<String> {
+    let after_fields = after.map(|after| &after.fields);
+    let differs =
+        |field: &&String| before.fields.get(*field) != after_fields.and_then(|fields| fields.get(*field));
+    let mut fields: Vec<String> = before.frozen.iter().filter(differs).cloned().collect();
+    let is_frozen_still = |field: &String| after.is_some_and(|after| after.frozen.contains(field));
+    let immutable = "immutable".to_owned();
+    if !before.frozen.iter().all(is_frozen_still) && !fields.contains(&immutable) {
+        fields.push(immutable);
+    }
+    fields
 }
 
 /// A name without what does not tell people apart: Unicode NFKC, case folded, white space and invisible characters out.

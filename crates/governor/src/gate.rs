@@ -4,9 +4,10 @@ use machine_driver_state::change::{Change, ObjectId};
 use machine_driver_state::event::{AttemptRef, DenialCode, Event, GateDenied, GateEscalated};
 use machine_driver_state::goal::{Goal, Mode, Task};
 use machine_driver_state::id::{Digest, TaskId};
-use machine_driver_state::state::{Phase, State};
+use machine_driver_state::state::{Approval, Phase, State};
 use machine_driver_state::time::Timestamp;
 
+use crate::audit::Rules;
 use crate::{budget, contract};
 
 /// Leave to make one commit: of this tree, for this task, under this contract.
@@ -22,7 +23,14 @@ pub struct Permit {
     tree: ObjectId,
     contract: Digest,
     needs: u64,
+    approved_by: Option<String>,
     rollback: Option<ObjectId>,
+}
+
+/// What clears an action.
+struct Cleared {
+    needs: u64,
+    approved_by: Option<String>,
 }
 
 impl Permit {
@@ -48,6 +56,12 @@ impl Permit {
     #[must_use]
     pub const fn needs(&self) -> u64 {
         self.needs
+    }
+
+    /// Who approved it, where the contract's ceiling did not clear it.
+    #[must_use]
+    pub fn approved_by(&self) -> Option<&str> {
+        self.approved_by.as_deref()
     }
 
     /// The commit to go back to in order to undo it.
@@ -117,22 +131,26 @@ impl Denial {
 /// Asked twice: when it was verified, and again where the commit is made, on what is on disk then.
 ///
 /// # Errors
-/// [`Denial`] with the first reason, in the order of the specification: nothing tampered with, a commit asked for, a
-/// verifier, its pass for this very attempt and tree, the ceiling, the budget, and last the contract.
+/// [`Denial`] with the first reason, in the order of the specification: no override, nothing tampered with, a commit asked
+/// for, a verifier, its pass for this very attempt and tree, the ceiling or a person's approval, the budget, the audit of the
+/// change, and last the contract.
 pub fn decide(goal: &Goal, state: &State, index: usize, now: Timestamp) -> Result<Permit, Denial> {
     let task = goal.tasks.get(index);
     let task = task.ok_or_else(|| Denial::new(DenialCode::NotVerified, "there is no such task"))?;
+    is_not_overridden(state)?;
     is_asked_for(goal, state, task)?;
     let change = verified(state, index)?;
     is_its_own(state, task, change)?;
-    let needs = is_cleared(goal, task, change.parent.is_some())?;
+    let cleared = is_cleared(goal, state, task, change.parent.is_some(), now)?;
     is_paid_for(goal, state, now)?;
-    is_ratified(goal, now)?;
+    is_audited(goal, state, index, change)?;
+    is_ratified(goal, state, now)?;
     Ok(Permit {
         task: task.id.clone(),
         tree: change.tree.clone(),
         contract: goal.contract_digest,
-        needs,
+        needs: cleared.needs,
+        approved_by: cleared.approved_by,
         rollback: change.parent.clone(),
     })
 }
@@ -145,18 +163,39 @@ pub fn decide(goal: &Goal, state: &State, index: usize, now: Timestamp) -> Resul
 pub fn foresee(goal: &Goal, state: &State, index: usize, now: Timestamp) -> Result<(), Denial> {
     let task = goal.tasks.get(index);
     let task = task.ok_or_else(|| Denial::new(DenialCode::NotVerified, "there is no such task"))?;
+    is_not_overridden(state)?;
     is_asked_for(goal, state, task)?;
     is_not_held_back(state, task)?;
-    is_cleared(goal, task, true)?;
+    is_cleared(goal, state, task, true, now)?;
     is_paid_for(goal, state, now)?;
-    is_ratified(goal, now)
+    is_ratified(goal, state, now)
 }
 
-/// Whether any task of `goal` could be committed at `now`: then there has to be something that commits.
+/// Whether any task of `goal` could be committed at `now`, or once a person approved it: then there has to be something that
+/// commits. Of a receipt it is taken that it holds.
 #[must_use]
 pub fn could_commit(goal: &Goal, now: Timestamp) -> bool {
-    let fresh = State::new();
-    (0..goal.tasks.len()).any(|index| foresee(goal, &fresh, index, now).is_ok())
+    let ceiling = goal
+        .contract
+        .as_ref()
+        .and_then(|contract| contract.autonomy_ceiling);
+    let has_verifier = |task: &Task| task.verify_cmd.is_some() || goal.verify_cmd.is_some();
+    let unratified = contract::not_ratified(goal, contract::Known::default(), now);
+    let is_ratified = matches!(unratified, None | Some(contract::Unratified::Untrusted));
+    goal.mode == Mode::Commit
+        && ceiling.is_some_and(|ceiling| ceiling > 0)
+        && goal.tasks.iter().any(has_verifier)
+        && is_ratified
+}
+
+fn is_not_overridden(state: &State) -> Result<(), Denial> {
+    match state.halt() {
+        Some(halt) => {
+            let reason = format!("{} halts the run: {}", halt.by, halt.reason);
+            Err(Denial::new(DenialCode::Overridden, reason))
+        }
+        None => Ok(()),
+    }
 }
 
 fn is_asked_for(goal: &Goal, state: &State, task: &Task) -> Result<(), Denial> {
@@ -232,7 +271,17 @@ fn is_not_held_back(state: &State, task: &Task) -> Result<(), Denial> {
 
 /// The autonomy that the action needs, where the contract's ceiling clears it. What cannot be rolled back is not
 /// reversible, whatever the operator says.
-fn is_cleared(goal: &Goal, task: &Task, can_roll_back: bool) -> Result<u64, Denial> {
+fn is_cleared(
+    goal: &Goal,
+    state: &State,
+    task: &Task,
+    can_roll_back: bool,
+    now: Timestamp,
+) -> Result<Cleared, Denial> {
+    let by_contract = |needs| Cleared {
+        needs,
+        approved_by: None,
+    };
     let contract = goal.contract.as_ref();
     let ceiling = contract
         .and_then(|contract| contract.autonomy_ceiling)
@@ -246,24 +295,39 @@ fn is_cleared(goal: &Goal, task: &Task, can_roll_back: bool) -> Result<u64, Deni
         return Err(Denial::new(DenialCode::Ceiling, reason));
     }
     if task.reversible && can_roll_back {
-        return Ok(1);
+        return Ok(by_contract(1));
+    }
+    if let Some(floor) = floor.filter(|floor| u64::from(ceiling) >= *floor) {
+        return Ok(by_contract(floor.max(1)));
+    }
+    if let Some(approval) = approval(goal, state, task, now) {
+        return Ok(Cleared {
+            needs: floor.unwrap_or(1).max(1),
+            approved_by: Some(approval.by.clone()),
+        });
     }
     let what = if task.reversible {
         "there is no commit to go back to, so it cannot be undone"
     } else {
         "the task is not marked reversible"
     };
-    match floor {
+    let reason = match floor {
         None => {
-            let reason = format!("{what}, and the contract has no irreversible_min_trust");
-            Err(Denial::new(DenialCode::Irreversible, reason))
+            format!("{what}, the contract has no irreversible_min_trust, and no approval of a person stands")
         }
-        Some(floor) if u64::from(ceiling) < floor => {
-            let reason = format!("{what}: that needs an autonomy_ceiling of {floor}, and it is {ceiling}");
-            Err(Denial::new(DenialCode::Irreversible, reason))
-        }
-        Some(floor) => Ok(floor.max(1)),
-    }
+        Some(floor) => format!(
+            "{what}: that needs an autonomy_ceiling of {floor}, and it is {ceiling}, and no approval of a person stands"
+        ),
+    };
+    Err(Denial::new(DenialCode::Irreversible, reason))
+}
+
+/// A person's leave for this very work under this very contract, while it lasts.
+fn approval<'s>(goal: &Goal, state: &'s State, task: &Task, now: Timestamp) -> Option<&'s Approval> {
+    let approval = state.approval(&task.id)?;
+    let is_for_this =
+        approval.idempotency_key == task.idempotency_key && approval.contract == goal.contract_digest;
+    (is_for_this && now < approval.until).then_some(approval)
 }
 
 fn is_paid_for(goal: &Goal, state: &State, now: Timestamp) -> Result<(), Denial> {
@@ -273,9 +337,30 @@ fn is_paid_for(goal: &Goal, state: &State, now: Timestamp) -> Result<(), Denial>
     }
 }
 
+/// Whether the rules about paths, as they are now, were asked about the tree that is to be committed, and hold.
+fn is_audited(goal: &Goal, state: &State, index: usize, change: &Change) -> Result<(), Denial> {
+    let rules = Rules::of(goal, index);
+    if rules.is_empty() {
+        return Ok(());
+    }
+    let verdict = state.current().and_then(|current| current.verdict.as_ref());
+    let reason = match verdict.and_then(|verdict| verdict.audit.as_ref()) {
+        None => "the change was not audited by the rules about paths",
+        Some(audit) if audit.rules != rules.digest() => {
+            "the rules about paths are others than those that it was audited by"
+        }
+        Some(audit) if audit.survey.tree.as_ref() != Some(&change.tree) => {
+            "the tree that was audited is another"
+        }
+        Some(audit) if !audit.holds() => "the change breaks a rule about paths",
+        Some(_) => return Ok(()),
+    };
+    Err(Denial::new(DenialCode::NotAudited, reason))
+}
+
 /// Box 0.
-fn is_ratified(goal: &Goal, now: Timestamp) -> Result<(), Denial> {
-    match contract::not_ratified(goal.contract.as_ref(), now) {
+fn is_ratified(goal: &Goal, state: &State, now: Timestamp) -> Result<(), Denial> {
+    match contract::not_ratified(goal, contract::Known::of(state), now) {
         None => Ok(()),
         Some(unratified) => Err(Denial::new(
             unratified.code(),

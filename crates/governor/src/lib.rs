@@ -7,6 +7,7 @@
 //! * [`budget`] says whether a limit is reached and when the next one will be.
 //! * [`contract`] says whether the target was ratified.
 //! * [`gate`] says whether verified work may be committed; [`Committer`] is the port that does it, with a [`Permit`].
+//! * [`audit`] says whether a change keeps to the rules about paths; [`Surveyor`] is the port that sees it.
 //! * [`dial`] says which mode is granted.
 //! * [`replay`] proves that a log is what these rules ask for, byte for byte.
 //!
@@ -14,6 +15,7 @@
 //! and arrows between crates point down only.
 
 pub mod alerts;
+pub mod audit;
 pub mod budget;
 mod commit;
 pub mod contract;
@@ -23,6 +25,7 @@ mod next;
 pub mod replay;
 mod wait;
 
+pub use audit::Surveyor;
 pub use commit::{CommitError, CommitOrder, Committed, Committer, KEY_TRAILER};
 pub use gate::{Denial, Permit, decide};
 pub use next::{Action, Found, next_action};

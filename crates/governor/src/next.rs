@@ -65,6 +65,9 @@ pub fn next_action(goal: &Goal, state: &State, worker: &ActorId, now: Timestamp)
         Run::Complete => return Action::Stop(Run::Complete), // That is the last record of a run, whatever the clock says.
         Run::Up | Run::Halted => {}
     }
+    if state.halt().is_some() {
+        return Action::Stop(Run::Up); // Nothing goes on before it is lifted.
+    }
     if let Some(event) = alerts::next(goal, state, now) {
         return Action::Record(event);
     }

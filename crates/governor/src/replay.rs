@@ -138,6 +138,11 @@ impl<G: Goals> Replay<G> {
             ),
             Event::DriverUp(_) | Event::GoalEdited(_) | Event::TaskAdded(_) | Event::Retried(_) => true,
             Event::Tampering(_) | Event::AlertDelivered(_) => true,
+            Event::ContractRatified(_)
+            | Event::ContractRevoked(_)
+            | Event::DialChanged(_)
+            | Event::Approved(_) => true,
+            Event::OverrideRequested(_) | Event::OverrideEffective(_) | Event::OverrideLifted(_) => true,
             Event::Interrupted(attempt, _) => self.may_be_cut_off(attempt),
             Event::WorkerExited(attempt, _) => self.runs(attempt),
             _ => false,
@@ -202,6 +207,9 @@ impl<G: Goals> Replay<G> {
             Event::DriverUp(up) => up.goal_sha256,
             Event::GoalEdited(edited) => edited.after,
             Event::TaskAdded(added) => added.after,
+            Event::ContractRatified(ratified) => ratified.after,
+            Event::ContractRevoked(revoked) => revoked.after,
+            Event::DialChanged(changed) => changed.after,
             _ => return Ok(()),
         };
         if self.goal.as_ref().map(|goal| goal.digest) == Some(digest) {

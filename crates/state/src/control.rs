@@ -18,6 +18,8 @@ pub enum Cut {
     Sigterm,
     /// An embedding program asked the driver to stop.
     Stop,
+    /// An operator halted the run.
+    Halt,
     /// A limit of the budget was reached.
     Budget,
     /// An earlier driver ended with this attempt under way: killed, out of memory, or the machine went down.

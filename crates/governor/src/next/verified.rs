@@ -95,6 +95,7 @@ fn at_the_gate(
         change: change.clone(),
         contract: permit.contract(),
         needs: permit.needs(),
+        approved_by: permit.approved_by().map(str::to_owned),
         rollback_ref: permit.rollback().cloned(),
         left_over: left_over.cloned().collect(),
     };

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::canonical::sha256;
 use crate::change::Change;
 use crate::control::{Cut, ProcessMark};
+use crate::event::{Audited, ReceiptSeen};
 use crate::goal::Status;
 use crate::id::{ActorId, Digest, TaskId};
+use crate::survey::Survey;
 use crate::time::Timestamp;
 use crate::usage::Usage;
 
@@ -43,6 +45,12 @@ body! {
         /// Whether a signed record is written about every task that is resolved.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         records: bool,
+        /// What was found of the contract's receipt, where it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receipt: Option<ReceiptSeen>,
+        /// How the tree stood, where rules about paths are asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        survey: Option<Survey>,
         /// Whether the run signs its log: then every record of it has a signature.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         sealed: bool,
@@ -131,6 +139,9 @@ body! {
         budget_changed: bool,
         /// Tasks set back to `pending`, and those that waited behind them.
         retried: Vec<TaskId>,
+        /// Fields of the contract that were frozen, and are not what they were.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        thawed: Vec<String>,
     }
 }
 
@@ -273,6 +284,9 @@ body! {
         /// Why no commit can hold what it passed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         no_change: Option<String>,
+        /// What the audit of the change found, where rules about paths are asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        audit: Option<Audited>,
     }
 }
 
@@ -300,6 +314,10 @@ body! {
         /// What it failed, where that was read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         change: Option<Change>,
+        /// What the audit of the change found, where rules about paths are asked. One that does not hold is why it failed: the
+        /// verifier was not asked then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        audit: Option<Audited>,
     }
 }
 
@@ -387,6 +405,9 @@ body! {
         output_bytes: u64,
         /// For a crash: milliseconds up to the last sign of life that no record accounts for.
         unlogged_wall_ms: u64,
+        /// What the audit of what was left found, where rules about paths are asked and there was time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        audit: Option<Audited>,
     }
 }
 

@@ -15,6 +15,9 @@ body! {
         contract: Digest,
         /// The autonomy that the commit needs: 1 where it can be undone.
         needs: u64,
+        /// Who approved it, where the contract's ceiling did not clear it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approved_by: Option<String>,
         /// The commit to go back to in order to undo it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rollback_ref: Option<ObjectId>,
@@ -29,6 +32,8 @@ body! {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DenialCode {
+    /// An operator halts the run.
+    Overridden,
     /// Something of the driver's own was changed behind its back, and nobody has looked since.
     Tampered,
     /// The operator's dial asks for proposals.
@@ -49,6 +54,8 @@ pub enum DenialCode {
     Irreversible,
     /// A limit of the budget is reached.
     Budget,
+    /// It was not audited by the rules about paths that hold now.
+    NotAudited,
     /// The contract is not ratified, or by nobody else than who proposed it.
     NotRatified,
     /// The contract was revoked.

@@ -18,9 +18,11 @@ macro_rules! body {
 
 mod body;
 mod gate;
+mod rule;
 
 pub use body::*;
 pub use gate::*;
+pub use rule::*;
 
 /// Why a record's fields are not an event.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +137,20 @@ events! {
         TaskAdded = "task_added",
         /// The operator put tasks back.
         Retried = "retried",
+        /// The contract was ratified by command.
+        ContractRatified = "contract_ratified",
+        /// The contract was revoked by command.
+        ContractRevoked = "contract_revoked",
+        /// The operator turned the dial.
+        DialChanged = "dial_changed",
+        /// An operator overrides the driver.
+        OverrideRequested = "override_requested",
+        /// What the operator asked for is so.
+        OverrideEffective = "override_effective",
+        /// The halt is lifted.
+        OverrideLifted = "override_lifted",
+        /// A person allows one commit that cannot be undone.
+        Approved = "approved",
         /// Something of the driver's own was changed behind its back.
         Tampering = "tampering",
         /// A limit of the budget is reached: the run halts.
@@ -195,6 +211,7 @@ impl Event {
         match self {
             Self::TaskAdded(added) => added.task.as_str(),
             Self::Retried(retried) => retried.task.as_str(),
+            Self::Approved(approved) => approved.task.as_str(),
             Self::AlertRaised(raised) => raised.about.as_ref().map_or("goal", TaskId::as_str),
             other => other.attempt().map_or("goal", |attempt| attempt.task.as_str()),
         }
@@ -203,13 +220,45 @@ impl Event {
     /// Whether the loop itself wrote it while it ran; the others come from outside, and time before them is not the run's.
     #[must_use]
     pub fn is_of_the_loop(&self) -> bool {
-        !matches!(
-            self,
+        match self {
             Self::DriverUp(_)
-                | Self::Imported(_)
-                | Self::GoalEdited(_)
+            | Self::Imported(_)
+            | Self::GoalEdited(_)
+            | Self::TaskAdded(_)
+            | Self::Retried(_)
+            | Self::ContractRatified(_)
+            | Self::ContractRevoked(_)
+            | Self::OverrideLifted(_)
+            | Self::Approved(_) => false,
+            Self::DialChanged(changed) => changed.running,
+            Self::OverrideRequested(requested) => requested.running,
+            Self::OverrideEffective(effective) => effective.running,
+            _ => true,
+        }
+    }
+
+    /// Whether it says who may do what: such records are copied to the goal's `audit_sink`.
+    #[must_use]
+    pub const fn is_of_governance(&self) -> bool {
+        matches!(
+            self,
+            Self::GoalEdited(_)
                 | Self::TaskAdded(_)
                 | Self::Retried(_)
+                | Self::ContractRatified(_)
+                | Self::ContractRevoked(_)
+                | Self::DialChanged(_)
+                | Self::OverrideRequested(_)
+                | Self::OverrideEffective(_)
+                | Self::OverrideLifted(_)
+                | Self::Approved(_)
+                | Self::Tampering(_)
+                | Self::BudgetHalt(_)
+                | Self::GateAllowed(..)
+                | Self::GateDenied(..)
+                | Self::GateEscalated(..)
+                | Self::CommitDenied(..)
+                | Self::Commit(..)
         )
     }
 }

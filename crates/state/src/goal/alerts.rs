@@ -6,7 +6,7 @@ use super::keys;
 use super::node::{Fields, Node};
 use super::read::{Found, expand_home, read_argv};
 use super::report::Report;
-use super::{Alerts, Telegram, Webhook};
+use super::{Alerts, AuditSink, Telegram, Webhook};
 
 /// The most bytes that the name of a chat may have.
 const CHAT_MAX: usize = 256;
@@ -99,4 +99,17 @@ pub(super) fn read_path(
     };
     let written = expand_home(&node, text, place, report)?;
     Some(place.folder.join(written))
+}
+
+/// A file, or a program and its arguments.
+pub(super) fn read_sink(
+    fields: &Fields<'_, '_>,
+    found: &Found<'_>,
+    report: &mut Report,
+) -> Option<AuditSink> {
+    let node = fields.optional("audit_sink")?;
+    if node.is_list() {
+        return read_argv(&node, report).map(AuditSink::Command);
+    }
+    read_path(fields, "audit_sink", found, report).map(AuditSink::File)
 }

@@ -1,13 +1,20 @@
 //! Reading `contract` and `budget`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::attest::read_did;
 use super::error::shown;
 use super::keys;
 use super::node::{Fields, Node, WHOLE_MAX};
-use super::report::{Report, later, nearest};
-use super::{Budget, Contract};
+use super::report::{Report, nearest};
+use super::{Budget, Contract, Receipt};
+use crate::glob::PathGlob;
+use crate::id::Digest;
 use crate::time::Timestamp;
+
+/// What stands before a glob in `immutable`, where names of fields stand too.
+const PATH: &str = "path:";
 
 /// Reads box 0. What is for people alone is checked and left in the file.
 pub(super) fn read_contract(node: Node<'_, '_>, report: &mut Report) -> Option<Contract> {
@@ -23,9 +30,10 @@ pub(super) fn read_contract(node: Node<'_, '_>, report: &mut Report) -> Option<C
     if let Some(tests) = fields.optional("acceptance_tests") {
         check_texts(&tests, report);
     }
-    if let Some(immutable) = fields.optional("immutable") {
-        check_immutable(&immutable, report);
-    }
+    let (frozen, immutable) = fields
+        .optional("immutable")
+        .map(|immutable| read_immutable(&immutable, report))
+        .unwrap_or_default();
     let ceiling = fields
         .optional("autonomy_ceiling")
         .and_then(|node| node.whole(0..=5, report));
@@ -40,7 +48,23 @@ pub(super) fn read_contract(node: Node<'_, '_>, report: &mut Report) -> Option<C
         revoked: fields
             .optional("revoked")
             .is_some_and(|node| read_revoked(node, report).is_some()),
+        scope: read_scope(&fields, report),
+        immutable,
+        frozen,
+        fields: digests(&fields),
+        require_receipt: fields
+            .optional("require_receipt")
+            .is_some_and(|node| node.flag(report) == Some(true)),
+        receipt: fields
+            .optional("receipt")
+            .and_then(|node| read_receipt(node, report)),
     })
+}
+
+fn digests(fields: &Fields<'_, '_>) -> BTreeMap<String, Digest> {
+    let keys = keys::CONTRACT.keys.iter().map(|key| key.name);
+    keys.filter_map(|name| Some((name.to_owned(), fields.present(name)?.digest()?)))
+        .collect()
 }
 
 /// Reads the governor's limits. A limit of 0 is refused: the original read it as "no limit".
@@ -126,23 +150,94 @@ fn check_texts(node: &Node<'_, '_>, report: &mut Report) {
     }
 }
 
-fn check_immutable(node: &Node<'_, '_>, report: &mut Report) {
+/// Names of fields, and globs behind `path:`.
+fn read_immutable(node: &Node<'_, '_>, report: &mut Report) -> (Vec<String>, Vec<PathGlob>) {
+    let (mut frozen, mut paths) = (Vec::new(), Vec::new());
     for item in node.items(report).into_iter().flatten() {
         let Some(entry) = item.text(report) else { continue };
-        if keys::CONTRACT.key(entry).is_some() {
-            continue;
-        }
-        if entry.starts_with("path:") {
-            let (message, help) = later("protected paths");
+        if let Some(path) = entry.strip_prefix(PATH) {
+            paths.extend(read_glob(&item, path, report));
+        } else if keys::CONTRACT.key(entry).is_some() {
+            frozen.push(entry.to_owned());
+        } else {
+            let help = nearest(entry, keys::CONTRACT.keys.iter().map(|key| key.name));
+            let help = help.map(|name| format!("did you mean `{name}`? Files are written `path:GLOB`"));
+            let message = format!("`{}` is no field of the contract", shown(entry));
             item.wrong(report, message, help);
+        }
+    }
+    (frozen, paths)
+}
+
+/// Globs behind `path:` alone: a task has no fields of the contract.
+pub(super) fn read_path_rules(fields: &Fields<'_, '_>, report: &mut Report) -> Vec<PathGlob> {
+    let Some(node) = fields.optional("immutable") else {
+        return Vec::new();
+    };
+    let mut paths = Vec::new();
+    for item in node.items(report).into_iter().flatten() {
+        let Some(entry) = item.text(report) else { continue };
+        match entry.strip_prefix(PATH) {
+            Some(path) => paths.extend(read_glob(&item, path, report)),
+            None => {
+                let message = format!("expected `path:GLOB`, found `{}`", shown(entry));
+                let help = "a task can only add files to what the contract freezes".to_owned();
+                item.wrong(report, message, Some(help));
+            }
+        }
+    }
+    paths
+}
+
+/// The only paths that may be changed; none where that is not limited.
+pub(super) fn read_scope(fields: &Fields<'_, '_>, report: &mut Report) -> Option<Vec<PathGlob>> {
+    let mut globs = Vec::new();
+    for item in fields.optional("scope")?.items(report)? {
+        let Some(entry) = item.text(report) else { continue };
+        if entry.starts_with(PATH) {
+            let help = format!("write `{}`", shown(entry.trim_start_matches(PATH)));
+            item.wrong(report, "a scope is made of globs, without `path:`", Some(help));
             continue;
         }
-        let help = nearest(entry, keys::CONTRACT.keys.iter().map(|key| key.name));
-        let help = help.map(|name| format!("did you mean `{name}`?"));
-        item.wrong(
-            report,
-            format!("`{}` is no field of the contract", shown(entry)),
-            help,
-        );
+        globs.extend(read_glob(&item, entry, report));
     }
+    Some(globs)
+}
+
+fn read_glob(node: &Node<'_, '_>, text: &str, report: &mut Report) -> Option<PathGlob> {
+    PathGlob::new(text)
+        .map_err(|error| node.wrong(report, format!("`{}` is no glob: {error}", shown(text)), None))
+        .ok()
+}
+
+fn read_receipt(node: Node<'_, '_>, report: &mut Report) -> Option<Receipt> {
+    let fields = node.fields(&keys::RECEIPT, report)?;
+    let required = |name, report: &mut Report| fields.required(name, report);
+    required("kind", report).and_then(|node| node.word(&[Receipt::KIND], report));
+    let by = required("by", report).and_then(|node| node.words(report));
+    let at = required("at", report).and_then(|node| node.moment(report));
+    let digest = required("digest", report).and_then(|node| read_digest(&node, report));
+    let transcript = fields
+        .optional("transcript_sha256")
+        .and_then(|node| read_digest(&node, report));
+    let signature = required("signature", report).and_then(|node| node.words(report));
+    required("signer", report);
+    Some(Receipt {
+        kind: Receipt::KIND,
+        digest: digest?,
+        by: by?.to_owned(),
+        at: at?,
+        signer: read_did(&fields, "signer", report)?,
+        transcript_sha256: transcript,
+        signature: signature?.to_owned(),
+    })
+}
+
+fn read_digest(node: &Node<'_, '_>, report: &mut Report) -> Option<Digest> {
+    let text = node.text(report)?;
+    let digest = Digest::new(text);
+    if digest.is_err() {
+        node.wrong(report, "expected 64 lower-case hex digits", None);
+    }
+    digest.ok()
 }

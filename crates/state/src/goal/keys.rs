@@ -56,8 +56,16 @@ pub(super) enum Shape {
     ChatIds,
     /// A decentralized identifier.
     Did,
-    /// Names of fields of the contract.
-    ContractFields,
+    /// Globs over paths of the repository.
+    Globs,
+    /// Such globs behind `path:`.
+    PathRules,
+    /// Names of fields of the contract, and globs behind `path:`.
+    Immutable,
+    /// A file, or a program and its arguments.
+    Sink,
+    /// Ed25519, base64url without padding.
+    Signature,
     OneOf(&'static [&'static str]),
     Object(&'static Level),
     Objects(&'static Level),
@@ -137,7 +145,7 @@ pub(super) fn is_note(name: &str) -> bool {
 }
 
 /// All kinds of object, for telling where a misplaced key belongs.
-pub(super) const LEVELS: [&Level; 6] = [&GOAL, &CONTRACT, &BUDGET, &ALERTS, &TELEGRAM, &WEBHOOK];
+pub(super) const LEVELS: [&Level; 7] = [&GOAL, &CONTRACT, &RECEIPT, &BUDGET, &ALERTS, &TELEGRAM, &WEBHOOK];
 
 const WHOLE: u64 = super::node::WHOLE_MAX;
 const COUNT: Shape = Shape::Whole {
@@ -202,7 +210,7 @@ pub(super) static GOAL: Level = Level {
         setting("tasks", Shape::Objects(&TASK), "The tasks; their order and `after` are the only order.").required(),
         later("sandbox_write", "a sandbox"),
         later("agent", "presets of known agents"),
-        later("audit_sink", "copies of governance records"),
+        setting("audit_sink", Shape::Sink, "Where copies of governance records go, outside of what a halt stops: a file, or a program and its arguments.").or_null(),
         setting("aar_priv", Shape::Words, "The private key that signs records about resolved tasks (JWK, OKP Ed25519), readable by you alone.").or_null(),
         setting("aar_tool", Shape::Words, "An external signer, a path to aar.mjs: run as `node TOOL sign FILE --priv KEY`. Default: built in.").or_null(),
         setting("subject", Shape::Did, "Who is attested: the worker.").or_null(),
@@ -245,8 +253,8 @@ pub(super) static CONTRACT: Level = Level {
         .or_null(),
         setting(
             "immutable",
-            Shape::ContractFields,
-            "Fields of the contract that are frozen by its digest.",
+            Shape::Immutable,
+            "Fields of the contract that are frozen until it is ratified again, and `path:GLOB` for files that a worker may not change, add or delete.",
         )
         .or_null(),
         setting(
@@ -282,9 +290,53 @@ pub(super) static CONTRACT: Level = Level {
         )
         .or_null()
         .beside_contract(),
-        later("scope", "a limit on the paths that a worker may change"),
-        later("require_receipt", "signed ratification"),
-        later("receipt", "signed ratification"),
+        setting(
+            "scope",
+            Shape::Globs,
+            "The only paths that a worker may change; absent: all.",
+        )
+        .or_null(),
+        setting(
+            "require_receipt",
+            Shape::Flag,
+            "Whether only a signed receipt counts as ratification. Default: false.",
+        )
+        .or_null(),
+        setting(
+            "receipt",
+            Shape::Object(&RECEIPT),
+            "The signed ratification; `machine-driver contract ratify --key` writes it.",
+        )
+        .or_null()
+        .beside_contract(),
+    ],
+};
+
+pub(super) static RECEIPT: Level = Level {
+    name: "contract.receipt",
+    keys: &[
+        setting("kind", Shape::OneOf(&[super::Receipt::KIND]), "What it is.").required(),
+        setting(
+            "digest",
+            Shape::Digest,
+            "What was ratified: `machine-driver contract digest`.",
+        )
+        .required(),
+        setting("by", Shape::Words, "Who ratified it; the same as `ratified_by`.").required(),
+        setting("at", Shape::Moment, "When.").required(),
+        setting("signer", Shape::Did, "Whose key signed it.").required(),
+        setting(
+            "transcript_sha256",
+            Shape::Digest,
+            "SHA-256 of a council's transcript.",
+        )
+        .or_null(),
+        setting(
+            "signature",
+            Shape::Signature,
+            "Ed25519 over the RFC 8785 form of the other members, base64url.",
+        )
+        .required(),
     ],
 };
 
@@ -353,8 +405,18 @@ pub(super) static TASK: Level = Level {
             "In place of the goal's; null: no limit.",
         )
         .or_null(),
-        later("scope", "a limit on the paths that a worker may change"),
-        later("immutable", "protected paths"),
+        setting(
+            "scope",
+            Shape::Globs,
+            "The only paths that a worker may change for this task; what the contract's scope leaves out stays out.",
+        )
+        .or_null(),
+        setting(
+            "immutable",
+            Shape::PathRules,
+            "More files that a worker may not change, add or delete: `path:GLOB`.",
+        )
+        .or_null(),
         progress(
             "status",
             Shape::OneOf(&["pending", "running", "done", "blocked"]),

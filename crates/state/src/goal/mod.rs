@@ -20,10 +20,12 @@ mod text;
 
 pub use schema::schema;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::did::Did;
+use crate::glob::PathGlob;
 use crate::id::{Digest, TaskId};
 
 /// What an operator asked for, checked: ids are unique, `after` has no cycle, every limit is in its range.
@@ -55,6 +57,8 @@ pub struct Goal {
     pub verify_timeout: Option<Duration>,
     /// Names of variables let through that are otherwise taken out; `*` matches any run of characters.
     pub env_pass: Vec<String>,
+    /// Where copies of governance records go.
+    pub audit_sink: Option<AuditSink>,
     /// How a person is told.
     pub alerts: Alerts,
     /// Who vouches for what was found, and with which key; none: nobody, and no records are written.
@@ -89,6 +93,10 @@ pub struct Task {
     pub max_attempts: Option<u32>,
     /// Overrides [`Goal::worker_timeout`]; the inner `None` lifts the limit.
     pub worker_timeout: Option<Option<Duration>>,
+    /// The only paths that may be changed, on top of the contract's; none: what the contract says.
+    pub scope: Option<Vec<PathGlob>>,
+    /// Paths that may not be changed, added or deleted, besides the contract's.
+    pub immutable: Vec<PathGlob>,
     /// Hex SHA-256 over the RFC 8785 form of `[goal name, id, goal text]`: the same work has the same key.
     pub idempotency_key: Digest,
 }
@@ -142,6 +150,52 @@ pub struct Contract {
     pub expires: Option<crate::time::Timestamp>,
     /// Whether it was revoked.
     pub revoked: bool,
+    /// The only paths that a worker may change; none: all.
+    pub scope: Option<Vec<PathGlob>>,
+    /// Paths that a worker may not change, add or delete.
+    pub immutable: Vec<PathGlob>,
+    /// Fields of the contract that must stay as they are until it is ratified again, by name.
+    pub frozen: Vec<String>,
+    /// SHA-256 over the RFC 8785 form of each field's value, by name: tells whether one was changed.
+    pub fields: BTreeMap<String, Digest>,
+    /// Whether only a signed receipt counts.
+    pub require_receipt: bool,
+    /// The signed ratification, where there is one. Whether its signature holds is for others to say.
+    pub receipt: Option<Receipt>,
+}
+
+/// A signed ratification.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Receipt {
+    /// What it is: [`Receipt::KIND`]. Signed too, so that no other signed record can be taken for one.
+    pub kind: &'static str,
+    /// The [`Goal::contract_digest`] that was ratified.
+    pub digest: Digest,
+    /// Who ratified it; the same as `ratified_by`.
+    pub by: String,
+    /// When.
+    pub at: crate::time::Timestamp,
+    /// Whose key signed it.
+    pub signer: Did,
+    /// SHA-256 of a council's transcript, where one ratified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transcript_sha256: Option<Digest>,
+    /// Ed25519 over the RFC 8785 form of all the other members, base64url without padding.
+    pub signature: String,
+}
+
+impl Receipt {
+    /// What the member `kind` of every receipt says.
+    pub const KIND: &'static str = "machine-driver-receipt-1";
+}
+
+/// Where copies of governance records go: outside of what a halt stops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditSink {
+    /// A file to append to, absolute.
+    File(PathBuf),
+    /// A program and its arguments, started once for each record, which comes as a line of JSON on its standard input.
+    Command(Vec<String>),
 }
 
 /// How a person is told when something needs them.

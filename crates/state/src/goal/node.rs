@@ -9,6 +9,8 @@ use super::error::shown;
 use super::keys::{self, Level, Role};
 use super::report::{Finding, Report, later, nearest, unknown_key};
 use super::text::Step;
+use crate::canonical::digest_of;
+use crate::id::Digest;
 use crate::time::Timestamp;
 
 /// The largest whole number that every JSON reader keeps exactly (RFC 8259 §6), and so RFC 8785 too.
@@ -59,6 +61,11 @@ impl<'v, 'w> Node<'v, 'w> {
 
     pub(super) fn is_list(&self) -> bool {
         self.value.is_array()
+    }
+
+    /// SHA-256 over its RFC 8785 form.
+    pub(super) fn digest(&self) -> Option<Digest> {
+        digest_of(self.value).ok()
     }
 
     /// The text that it is, where it is one; whoever needs one reports that it is not.

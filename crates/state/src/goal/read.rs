@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::alerts::read_alerts;
+use super::alerts::{read_alerts, read_sink};
 use super::attest::read_attest;
 use super::contract::{read_budget, read_contract};
 use super::error::shown;
@@ -67,6 +67,7 @@ pub(super) fn read(
         .and_then(|node| read_alerts(&node, &paths, report))
         .unwrap_or_default();
     let attest = read_attest(&fields, &paths, report);
+    let audit_sink = read_sink(&fields, &paths, report);
     let worker_cmd = fields.required("worker_cmd", report);
     let worker_cmd = worker_cmd.and_then(|node| read_command(&node, Wanted::Always, report));
     let verify_cmd = fields.optional("verify_cmd");
@@ -116,6 +117,10 @@ pub(super) fn read(
         alerts: match paths {
             Found::At(_) => alerts,
             Found::Before(goal) => goal.alerts.clone(),
+        },
+        audit_sink: match paths {
+            Found::At(_) => audit_sink,
+            Found::Before(goal) => goal.audit_sink.clone(),
         },
         attest: match paths {
             Found::At(_) => attest,

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys::{self, Key, Level, Role, Shape};
 use super::node::SECONDS_MAX;
+use crate::glob::PathGlob;
 
 /// The JSON Schema (draft 2020-12) of the goal.json that this version reads, pretty, with a newline at its end.
 #[must_use]
@@ -62,6 +63,8 @@ fn shape(shape: Shape) -> Value {
     let id = || json!({"type": "string", "pattern": ID, "maxLength": 128});
     let argv = || json!({"type": "array", "minItems": 1, "prefixItems": [words()], "items": text()});
     let list = |items: Value| json!({"type": "array", "items": items});
+    let glob = || json!({"type": "string", "pattern": "^[^/!]", "maxLength": PathGlob::MAX});
+    let path_rule = || json!({"type": "string", "pattern": "^path:[^/!]"});
     match shape {
         Shape::Text => text(),
         Shape::Words => words(),
@@ -91,9 +94,14 @@ fn shape(shape: Shape) -> Value {
             ),
             json!({"minItems": 1}),
         ),
-        Shape::ContractFields => {
-            list(json!({"enum": keys::CONTRACT.keys.iter().map(|key| key.name).collect::<Vec<_>>()}))
+        Shape::Globs => list(glob()),
+        Shape::PathRules => list(path_rule()),
+        Shape::Immutable => {
+            let fields = json!({"enum": keys::CONTRACT.keys.iter().map(|key| key.name).collect::<Vec<_>>()});
+            list(json!({"anyOf": [fields, path_rule()]}))
         }
+        Shape::Sink => json!({"anyOf": [words(), argv()]}),
+        Shape::Signature => json!({"type": "string", "pattern": "^[A-Za-z0-9_-]{86}$"}),
         Shape::OneOf(words) => json!({"enum": words}),
         Shape::Object(level) => object(level),
         Shape::Objects(level) => joined(list(object(level)), json!({"minItems": 1})),

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::Task;
+use super::contract::{read_path_rules, read_scope};
 use super::error::shown;
 use super::keys;
 use super::node::{Fields, Node};
@@ -108,6 +109,8 @@ fn read_one(
         verify_cmd,
         max_attempts: max_attempts.and_then(|count| u32::try_from(count).ok()),
         worker_timeout,
+        scope: read_scope(&fields, report),
+        immutable: read_path_rules(&fields, report),
         idempotency_key,
     };
     Some((task, progress))

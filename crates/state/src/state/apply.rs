@@ -71,6 +71,10 @@ impl State {
             Event::DriverUp(up) => self.driver_up(up, at),
             Event::Imported(imported) => self.imported(imported, at),
             Event::GoalEdited(edited) => {
+                if self.current.as_ref().is_none_or(|current| current.cut_off) {
+                    self.looked_at();
+                }
+                self.thaw(&edited.thawed);
                 if edited.budget_changed {
                     self.spent.runs_without_tokens = 0;
                     self.spent.runs_without_usd = 0;
@@ -80,9 +84,17 @@ impl State {
             }
             Event::TaskAdded(added) => self.goal_changed(added.before, added.after),
             Event::Retried(retried) => {
+                self.looked_at();
                 self.put_back(std::slice::from_ref(&retried.task))?;
                 self.put_back(&retried.with)
             }
+            Event::ContractRatified(ratified) => self.contract_ratified(ratified),
+            Event::ContractRevoked(revoked) => self.contract_revoked(revoked),
+            Event::DialChanged(changed) => self.dial_changed(changed),
+            Event::OverrideRequested(requested) => self.override_requested(requested, at),
+            Event::OverrideEffective(effective) => self.override_effective(effective),
+            Event::OverrideLifted(lifted) => self.override_lifted(lifted),
+            Event::Approved(approved) => self.approved(approved),
             Event::Tampering(tampering) => self.up().map(|()| self.tampering(tampering)),
             Event::BudgetHalt(halt) => self.budget_halt(halt),
             Event::GoalComplete(_) => self.not_under_way().and_then(|()| self.end_run(Run::Complete)),
@@ -108,7 +120,7 @@ impl State {
 
     fn attempt_event(&mut self, record: &Record, at: Timestamp) -> Applied {
         match &record.event {
-            Event::Dispatch(attempt, _) => self.dispatch(attempt, at),
+            Event::Dispatch(attempt, _) => self.not_halted().and_then(|()| self.dispatch(attempt, at)),
             Event::WorkerStarted(attempt, mark) => {
                 self.under_way(attempt)?.mark = Some(mark.clone());
                 Ok(())
@@ -121,8 +133,14 @@ impl State {
                     output: verified.output.clone(),
                     failure: None,
                     change: change.clone(),
+                    audit: verified.audit.clone(),
                 };
-                self.judged(attempt, Phase::Passed { change, no_change }, verdict)
+                if verified.audit.as_ref().is_some_and(|audit| !audit.holds()) {
+                    return Err("its change breaks a rule about paths".into());
+                }
+                self.judged(attempt, Phase::Passed { change, no_change }, verdict)?;
+                self.audited(verified.audit.as_ref());
+                Ok(())
             }
             Event::VerifyFailed(attempt, failed) => {
                 let slot = self.under_way(attempt)?.slot;
@@ -137,8 +155,10 @@ impl State {
                         timed_out: failed.timed_out,
                     }),
                     change: failed.change.clone(),
+                    audit: failed.audit.clone(),
                 };
                 self.judged(attempt, Phase::Failed { reason }, verdict)?;
+                self.audited(failed.audit.as_ref());
                 self.with_task(slot, |task| {
                     task.failed += 1;
                     task.failed_attempt = Some(attempt.attempt);
@@ -209,6 +229,7 @@ impl State {
             verdict: None,
         });
         self.plan.set_running(slot, true);
+        self.at_the_tree(slot);
         Ok(())
     }
 
@@ -315,9 +336,11 @@ impl State {
         if stage != interrupted.stage {
             return Err("another stage of the attempt was under way".into());
         }
-        if interrupted.by != Cut::Budget {
+        // What the operator or the budget stops says nothing about the task.
+        if !matches!(interrupted.by, Cut::Budget | Cut::Halt) {
             self.with_task(slot, |task| task.interruptions += 1);
         }
+        self.audited(interrupted.audit.as_ref());
         if stage == Stage::Worker {
             self.spent.add(interrupted.usage, interrupted.output_bytes);
             self.end_attempt(Status::Pending, at);

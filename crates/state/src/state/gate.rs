@@ -139,6 +139,7 @@ impl State {
         allowed: &GateAllowed,
         record: &Record,
     ) -> Applied {
+        self.not_halted()?;
         let current = self.under_way(attempt)?;
         match &current.phase {
             Phase::Passed {
@@ -212,7 +213,10 @@ impl State {
         self.repo.is_clean();
         self.settle(AlertKind::CommitFailed, None, "a commit was made");
         self.done(slot, at);
-        self.with_task(slot, |task| task.commit = Some(commit.commit.clone()));
+        self.with_task(slot, |task| {
+            task.commit = Some(commit.commit.clone());
+            task.approval = None; // It was for one commit.
+        });
         Ok(())
     }
 

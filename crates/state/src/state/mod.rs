@@ -10,6 +10,7 @@ mod outbox;
 mod outside;
 mod plan;
 mod proof;
+mod rule;
 mod spent;
 mod task;
 #[cfg(test)]
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 
 use crate::change::Change;
 use crate::control::ProcessMark;
-use crate::event::{AttemptRef, OutputDigest, Stage, WorkerClass};
+use crate::event::{AttemptRef, Audited, OutputDigest, Stage, WorkerClass};
 use crate::goal::{Goal, Status};
 use crate::id::{Digest, SessionId, TaskId};
 use crate::record::Head;
@@ -30,6 +31,7 @@ pub use apply::OutOfOrder;
 pub use gate::COMMIT_TRIES_MAX;
 pub use outbox::{Due, Outbox, Waiting, dedup_key};
 pub use plan::Plan;
+pub use rule::{Approval, Halt};
 pub use spent::Spent;
 pub use task::TaskState;
 
@@ -57,6 +59,7 @@ pub struct State {
     repo: gate::Repo,
     outbox: Outbox,
     proof: proof::Proof,
+    rule: rule::Rule,
 }
 
 /// Whether a driver is at it.
@@ -110,6 +113,8 @@ pub struct Verdict {
     pub failure: Option<Failure>,
     /// What it judged, where that was read.
     pub change: Option<Change>,
+    /// What the audit of the change found, where rules about paths are asked.
+    pub audit: Option<Audited>,
 }
 
 impl Current {

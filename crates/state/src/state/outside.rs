@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 
 impl State {
     pub(super) fn driver_up(&mut self, up: &DriverUp, at: Timestamp) -> Applied {
+        self.not_halted()?;
         let (goal, digest, pid) = (up.goal.as_str(), up.goal_sha256, up.pid);
         match &self.goal_name {
             Some(bound) if bound != goal => {
@@ -41,6 +42,7 @@ impl State {
         self.up_at = at;
         self.gate_up(up);
         self.proof_up(up);
+        self.rule_up(up);
         Ok(())
     }
 

@@ -3,6 +3,8 @@
 use crate::change::ObjectId;
 use crate::event::Cause;
 use crate::goal::Status;
+use crate::state::Approval;
+use crate::survey::Survey;
 use crate::time::Timestamp;
 
 /// What the log knows of one task.
@@ -34,6 +36,10 @@ pub struct TaskState {
     pub done: Option<Timestamp>,
     /// The commit that holds it.
     pub commit: Option<ObjectId>,
+    /// How the tree stood when the task was first begun: what its own rules about paths compare with.
+    pub base: Option<Survey>,
+    /// A person's leave to commit it, where it cannot be undone.
+    pub approval: Option<Approval>,
 }
 
 impl TaskState {
@@ -42,6 +48,7 @@ impl TaskState {
         *self = Self {
             attempts: self.attempts,
             started: self.started,
+            approval: self.approval.take(),
             ..Self::default()
         };
     }
