@@ -61,6 +61,9 @@ impl Driver {
         let Some(judged) = self.read_change(attempt, tries)? else {
             return Ok(());
         };
+        let Some(judged) = self.audited(attempt, index, tries, judged)? else {
+            return Ok(());
+        };
         let verifier = Arc::clone(&self.verifier);
         let (ended, cut, _) =
             self.attended(attempt, Stage::Verify, |control| verifier.verify(&order, control))?;
@@ -93,6 +96,7 @@ impl Driver {
             usage,
             output_bytes,
             unlogged_wall_ms,
+            audit: None,
         };
         self.record(now, Event::Interrupted(attempt, cut_off))
     }

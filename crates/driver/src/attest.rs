@@ -252,7 +252,7 @@ impl Driver {
         let outcome = outcome_of(found, verdict.as_ref(), base.clone());
         let checks = verdict
             .iter()
-            .map(|verdict| self.check(attempt, verify_cmd, verdict));
+            .flat_map(|verdict| self.checks(attempt, verify_cmd, verdict));
         Ok(Draft {
             subject: attest.subject,
             principal: attest.principal,
@@ -283,13 +283,36 @@ impl Driver {
         })
     }
 
-    fn check(&self, attempt: &AttemptRef, verify_cmd: Option<&CommandLine>, verdict: &Verdict) -> Check {
-        let file = self
-            .held
-            .evidence_of(&attempt.task)
-            .join(format!("attempt-{}.verify.log", attempt.attempt));
-        let query = verify_cmd.map_or_else(|| "a verifier of the embedding program".to_owned(), text_of);
-        Check::of("repo", &query, verdict.at, verdict.output.sha256, &end_of(&file))
+    /// One for the command, and one more for each rule about paths that was asked. Where a rule is broken the command was not
+    /// run: then what the rules said stands in its place.
+    fn checks(
+        &self,
+        attempt: &AttemptRef,
+        verify_cmd: Option<&CommandLine>,
+        verdict: &Verdict,
+    ) -> Vec<Check> {
+        let audit = verdict.audit.as_ref();
+        let query = match (audit, verify_cmd) {
+            (Some(audit), _) if !audit.holds() => "the audit of the change".to_owned(),
+            (_, Some(command)) => text_of(command),
+            (_, None) => "a verifier of the embedding program".to_owned(),
+        };
+        let scope = audit
+            .and_then(|audit| audit.scope.as_ref())
+            .map(|found| ("scope", found));
+        let immutable = audit
+            .and_then(|audit| audit.immutable.as_ref())
+            .map(|found| ("immutable", found));
+        let rules = scope.into_iter().chain(immutable);
+        let asked = std::iter::once((query.as_str(), "verify", &verdict.output))
+            .chain(rules.map(|(rule, found)| (rule, rule, &found.output)));
+        asked
+            .map(|(query, what, output)| {
+                let name = format!("attempt-{}.{what}.log", attempt.attempt);
+                let file = self.held.evidence_of(&attempt.task).join(name);
+                Check::of("repo", query, verdict.at, output.sha256, &end_of(&file))
+            })
+            .collect()
     }
 
     /// Keeps the change as a patch, as evidence; nothing stops where that does not work.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use machine_driver_aar::Signer;
 use machine_driver_alert::Alerter;
-use machine_driver_governor::Committer;
+use machine_driver_governor::{Committer, Surveyor};
 use machine_driver_state::goal::file::GoalFile;
 use machine_driver_state::goal::{Mode, Task};
 use machine_driver_state::state::Phase;
@@ -36,6 +36,7 @@ pub struct Builder {
     worker: Option<Arc<dyn Worker>>,
     verifier: Option<Arc<dyn Verifier>>,
     committer: Option<Arc<dyn Committer>>,
+    surveyor: Option<Arc<dyn Surveyor>>,
     alerters: Vec<Arc<dyn Alerter>>,
     signer: Option<Arc<dyn Signer>>,
     store: Option<Box<dyn Store>>,
@@ -53,6 +54,7 @@ impl Builder {
             worker: None,
             verifier: None,
             committer: None,
+            surveyor: None,
             alerters: Vec::new(),
             signer: None,
             store: None,
@@ -87,6 +89,14 @@ impl Builder {
     #[must_use]
     pub fn committer(mut self, committer: impl Committer + 'static) -> Self {
         self.committer = Some(Arc::new(committer));
+        self
+    }
+
+    /// Who sees what a worker changed, in place of git and the disk. It is asked only where the goal has rules about paths:
+    /// `scope`, or `path:` in `immutable`.
+    #[must_use]
+    pub fn surveyor(mut self, surveyor: impl Surveyor + 'static) -> Self {
+        self.surveyor = Some(Arc::new(surveyor));
         self
     }
 
@@ -170,6 +180,7 @@ impl Builder {
         #[cfg(feature = "command")]
         let by_command = self.worker.is_none();
         let committer = RefCell::new(self.committer.clone());
+        let surveyor = RefCell::new(self.surveyor.clone());
         let check = |file: &GoalFile| {
             if self.verifier.is_some() {
                 has_verify_cmd(file)?;
@@ -180,6 +191,9 @@ impl Builder {
             }
             if self.committer.is_none() {
                 *committer.borrow_mut() = default_ports::committer(file, self.clock.now())?;
+            }
+            if self.surveyor.is_none() {
+                *surveyor.borrow_mut() = default_ports::surveyor(file)?;
             }
             Ok(())
         };
@@ -216,6 +230,8 @@ impl Builder {
             worker,
             verifier,
             committer,
+            surveyor: surveyor.into_inner(),
+            receipt: None,
             notary,
             mail,
             watch,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use machine_driver_alert::{Alerter, Settings as AlertSettings, TelegramSettings, WebhookSettings};
-use machine_driver_governor::{Committer, gate};
+use machine_driver_governor::{Committer, Surveyor, audit, gate};
 #[cfg(feature = "git")]
 use machine_driver_repo::{GitCommitter, RepoError, Settings};
 use machine_driver_state::goal::file::GoalFile;
@@ -87,6 +87,25 @@ fn refused(file: &GoalFile, error: &RepoError) -> DriverError {
         format!("{step} Or set `mode` to `propose`.")
     };
     file.refuse(None, key, message, Some(help)).into()
+}
+
+/// Who sees what a worker changed, where the goal has rules about paths: git in the goal's repository, or the files of a plain
+/// folder.
+///
+/// # Errors
+/// [`DriverError::Goal`] where the rules could not be asked: a rule that is not enforced must not look as if it were.
+pub fn surveyor(file: &GoalFile) -> Result<Option<Arc<dyn Surveyor>>, DriverError> {
+    if !audit::has_rules(file.goal()) {
+        return Ok(None);
+    }
+    surveyor_of(file).map(Some)
+}
+
+fn surveyor_of(file: &GoalFile) -> Result<Arc<dyn Surveyor>, DriverError> {
+    let message = "it has rules about paths, and this build cannot see what changed".to_owned();
+    let help =
+        "give the builder a surveyor, or take `scope` and the `path:` entries of `immutable` out".to_owned();
+    Err(file.refuse(None, "repo", message, Some(help)).into())
 }
 
 /// Who tells a person: those given, or those that goal.json and the environment name.

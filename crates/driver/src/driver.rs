@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use machine_driver_governor::dial::{self, Granted};
 use machine_driver_governor::gate::could_commit;
-use machine_driver_governor::{Action, Committer, next_action};
+use machine_driver_governor::{Action, Committer, Surveyor, next_action};
 use machine_driver_state::change::Change;
 use machine_driver_state::control::Cut;
-use machine_driver_state::event::{BudgetHalt, DriverUp, Event, Stage};
+use machine_driver_state::event::{BudgetHalt, DriverUp, Event, ReceiptSeen, Stage};
 use machine_driver_state::goal::{Goal, Mode};
 use machine_driver_state::record::Record;
 use machine_driver_state::state::{Phase, Run, State};
 use machine_driver_state::store::StoreError;
+use machine_driver_state::survey::Survey;
 use machine_driver_state::time::Timestamp;
 use machine_driver_verify::Verifier;
 use machine_driver_worker::Worker;
@@ -53,9 +54,11 @@ pub struct Driver {
     pub(crate) worker: Arc<dyn Worker>,
     pub(crate) verifier: Arc<dyn Verifier>,
     pub(crate) committer: Option<Arc<dyn Committer>>,
+    pub(crate) surveyor: Option<Arc<dyn Surveyor>>,
     pub(crate) notary: Option<Notary>,
     pub(crate) mail: Mail,
     pub(crate) watch: Watch,
+    pub(crate) receipt: Option<ReceiptSeen>,
     pub(crate) timeline: Timeline,
     pub(crate) stop: Stop,
     until: Until,
@@ -75,9 +78,11 @@ pub(crate) struct Parts {
     pub(crate) worker: Arc<dyn Worker>,
     pub(crate) verifier: Arc<dyn Verifier>,
     pub(crate) committer: Option<Arc<dyn Committer>>,
+    pub(crate) surveyor: Option<Arc<dyn Surveyor>>,
     pub(crate) notary: Option<Notary>,
     pub(crate) mail: Mail,
     pub(crate) watch: Watch,
+    pub(crate) receipt: Option<ReceiptSeen>,
     pub(crate) timeline: Timeline,
     pub(crate) stop: Stop,
     pub(crate) until: Until,
@@ -101,9 +106,11 @@ impl Driver {
             worker: parts.worker,
             verifier: parts.verifier,
             committer: parts.committer,
+            surveyor: parts.surveyor,
             notary: parts.notary,
             mail: parts.mail,
             watch: parts.watch,
+            receipt: parts.receipt,
             timeline: parts.timeline,
             stop: parts.stop,
             until: parts.until,
@@ -180,9 +187,10 @@ impl Driver {
         }
         let repo = self.standing();
         let changed = repo.as_ref().map_or(0, |repo| repo.paths);
+        let survey = self.first_survey()?;
         let now = self.timeline.now();
         let granted = dial::granted(self.goal(), &self.held.state, now);
-        self.record(now, self.driver_up(&granted, repo))?;
+        self.record(now, self.driver_up(&granted, repo, survey))?;
         let granted = dial::granted(self.goal(), &self.held.state, now);
         (self.listener)(&Notice::Up {
             goal: self.held.file.goal(),
@@ -197,7 +205,7 @@ impl Driver {
         self.show()
     }
 
-    fn driver_up(&self, granted: &Granted, repo: Option<Change>) -> Event {
+    fn driver_up(&self, granted: &Granted, repo: Option<Change>, survey: Option<Survey>) -> Event {
         let goal = self.goal();
         Event::DriverUp(DriverUp {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -212,6 +220,8 @@ impl Driver {
             repo,
             sinks: self.mail.sinks(),
             records: self.notary.is_some(),
+            receipt: self.receipt.clone(),
+            survey,
             sealed: self.held.seal.is_some(),
         })
     }

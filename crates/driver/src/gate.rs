@@ -6,7 +6,7 @@ use std::sync::Arc;
 use machine_driver_governor::{CommitError, CommitOrder, Committed, Committer, decide};
 use machine_driver_state::change::{Change, ObjectId};
 use machine_driver_state::control::Control;
-use machine_driver_state::event::{AttemptRef, Commit, CommitFailed, Event, Stage};
+use machine_driver_state::event::{AttemptRef, Audited, Commit, CommitFailed, Event, Stage};
 use machine_driver_state::state::Phase;
 
 use crate::driver::Driver;
@@ -21,6 +21,8 @@ pub(crate) struct Judged {
     pub(crate) change: Option<Change>,
     /// Why no commit can hold it.
     pub(crate) no_change: Option<String>,
+    /// What the audit of it found, where rules about paths are asked.
+    pub(crate) audit: Option<Audited>,
 }
 
 impl Driver {
@@ -62,13 +64,18 @@ impl Driver {
                 if self.head_moved(&change)? {
                     return Ok(None); // Told first; then it is asked for again.
                 }
-                let (change, no_change) = (Some(change), None);
-                return Ok(Some(Judged { change, no_change }));
+                let change = Some(change);
+                return Ok(Some(Judged {
+                    change,
+                    ..Judged::default()
+                }));
             }
             Some(Err(CommitError::Refused { why })) => {
                 let no_change = Some(outcome::shortened(&why, outcome::DETAIL_CHARS));
-                let change = None;
-                return Ok(Some(Judged { change, no_change }));
+                return Ok(Some(Judged {
+                    no_change,
+                    ..Judged::default()
+                }));
             }
             Some(Err(error)) => outcome::chain(&error),
             None => "the committer panicked".into(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use machine_driver_state::event::{Event, Origin};
 use machine_driver_state::goal::file::GoalFile;
-use machine_driver_state::goal::{Budget, Goal, Status};
+use machine_driver_state::goal::{Goal, Status};
 use machine_driver_state::id::TaskId;
 use machine_driver_state::record::{Head, Record, Seal};
 use machine_driver_state::state::{Run, State, TaskState};
@@ -142,13 +142,13 @@ impl Held {
             };
             opening::imported(self.goal(), self.file.progress(), origin, self.kept.as_ref())
         } else {
-            let budget_before = self.budget_before();
+            let known = self.goal_before();
             opening::edited(
                 self.goal(),
                 self.file.progress(),
                 &self.state,
                 &self.then,
-                budget_before.as_ref(),
+                known.as_ref(),
             )
         };
         let record = event.map(|event| self.append(at, event)).transpose()?;
@@ -290,11 +290,10 @@ impl Held {
         })
     }
 
-    /// The limits that the log knows, where its goal was kept.
-    fn budget_before(&self) -> Option<Budget> {
+    /// The goal that the log knows, where it was kept.
+    fn goal_before(&self) -> Option<Goal> {
         let digest = self.state.goal_digest()?;
-        let goal = kept_goal(self.store.paths(), digest).ok()?;
-        Some(goal.budget)
+        kept_goal(self.store.paths(), digest).ok()
     }
 }
 

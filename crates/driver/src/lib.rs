@@ -36,6 +36,7 @@
 //! | who does a task | [`worker::Worker`] | [`Builder::worker`] |
 //! | who judges it | [`verify::Verifier`] | [`Builder::verifier`] |
 //! | who commits it | [`governor::Committer`] | [`Builder::committer`] |
+//! | who sees what changed, for rules about paths | [`governor::Surveyor`] | [`Builder::surveyor`] |
 //! | who tells a person | [`alert::Alerter`] | [`Builder::alerter`] |
 //! | where the run is kept | [`state::store::Store`] | [`Builder::store`] |
 //! | where time comes from | [`Clock`] | [`Builder::clock`] |
@@ -143,6 +144,7 @@
 mod attempt;
 mod attend;
 mod attest;
+mod audit;
 mod builder;
 mod clock;
 pub mod default_ports;

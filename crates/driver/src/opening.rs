@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use machine_driver_governor::contract::thawed;
 use machine_driver_state::event::{Event, GoalEdited, Imported, ImportedSpent, ImportedTask, Origin};
 use machine_driver_state::goal::file::{Progress, TaskProgress};
-use machine_driver_state::goal::{Budget, Goal, Status};
+use machine_driver_state::goal::{Goal, Status};
 use machine_driver_state::id::{Digest, TaskId};
 use machine_driver_state::state::{Spent, State};
 use machine_driver_state::store::Kept;
@@ -86,26 +87,29 @@ fn imported_task(id: &TaskId, found: &TaskProgress) -> ImportedTask {
     }
 }
 
-/// The record of what the operator edited between two runs, where something was. `budget_before` is the budget that the
-/// log knows, where its goal was kept.
+/// The record of what the operator edited between two runs, where something was. `known` is the goal that the log knows,
+/// where it was kept.
 pub(crate) fn edited(
     goal: &Goal,
     progress: &Progress,
     state: &State,
     then: &Then,
-    budget_before: Option<&Budget>,
+    known: Option<&Goal>,
 ) -> Option<Event> {
     let before = state.goal_digest()?;
     let retried = put_back(goal, progress, state, then);
     if before == goal.digest && retried.is_empty() {
         return None;
     }
-    let budget_changed = before != goal.digest && budget_before != Some(&goal.budget);
+    let budget_changed = before != goal.digest && known.map(|known| &known.budget) != Some(&goal.budget);
+    let contract = known.and_then(|known| known.contract.as_ref());
+    let thawed = contract.map(|contract| thawed(contract, goal.contract.as_ref()));
     Some(Event::GoalEdited(GoalEdited {
         before,
         after: goal.digest,
         budget_changed,
         retried,
+        thawed: thawed.unwrap_or_default(),
     }))
 }
 

@@ -1,8 +1,10 @@
 //! What a port answered, in the words of the log.
 
+use machine_driver_governor::audit::Findings;
+use machine_driver_state::change::Change;
 use machine_driver_state::control::Cut;
 use machine_driver_state::event::{
-    AttemptRef, Event, Interrupted, OutputDigest, Stage, Verified, VerifyFailed, VerifyUnavailable,
+    AttemptRef, Audited, Event, Interrupted, OutputDigest, Stage, Verified, VerifyFailed, VerifyUnavailable,
     WorkerClass, WorkerExited,
 };
 use machine_driver_state::id::{ActorId, SessionId};
@@ -156,6 +158,7 @@ fn of_verdict(
                 wall_ms,
                 change: judged.change,
                 no_change: judged.no_change,
+                audit: judged.audit,
             },
         ),
         Finding::Unavailable { reason } => unavailable(attempt, &reason),
@@ -171,6 +174,7 @@ fn of_verdict(
                 tail: tail(&verdict.tail),
                 wall_ms,
                 change: judged.change,
+                audit: judged.audit,
             },
         ),
     }
@@ -190,6 +194,7 @@ fn interrupted(attempt: AttemptRef, stage: Stage, by: Cut, usage: Usage, output_
             usage,
             output_bytes,
             unlogged_wall_ms: 0,
+            audit: None,
         },
     )
 }
@@ -200,6 +205,32 @@ pub(crate) fn session(attempt: &AttemptRef) -> Result<SessionId, DriverError> {
         .session
         .clone()
         .ok_or(DriverError::Rules("an attempt without a session"))
+}
+
+/// A change that breaks a rule about paths: its verifier was not asked.
+pub(crate) fn of_audit(
+    attempt: AttemptRef,
+    auditor: ActorId,
+    findings: &Findings,
+    audit: Audited,
+    change: Option<Change>,
+) -> Event {
+    let said = findings.feedback();
+    Event::VerifyFailed(
+        attempt,
+        VerifyFailed {
+            verifier_id: auditor,
+            reason: shortened(&findings.reason(), DETAIL_CHARS),
+            exit: None,
+            signal: None,
+            timed_out: false,
+            output: OutputDigest::of(said.as_bytes()),
+            tail: tail(said.as_bytes()),
+            wall_ms: 0,
+            change,
+            audit: Some(audit),
+        },
+    )
 }
 
 /// The end of an output as text: control characters but line ends and tabs are left out.

@@ -160,6 +160,8 @@ impl<'a> Mini<'a> {
             sinks: vec!["bot".into()],
             records: true,
             sealed: false,
+            receipt: None,
+            survey: None,
         };
         self.record(Event::DriverUp(up))?;
         let waiting: Vec<AlertId> = self
@@ -309,6 +311,7 @@ impl<'a> Mini<'a> {
                     wall_ms: 1,
                     change: Some(self.world.change()),
                     no_change: None,
+                    audit: None,
                 },
             )
         } else {
@@ -325,6 +328,7 @@ impl<'a> Mini<'a> {
                     tail,
                     wall_ms: 1,
                     change: None,
+                    audit: None,
                 },
             )
         };
@@ -376,6 +380,7 @@ fn crashed(attempt: AttemptRef, stage: Stage) -> Event {
             usage,
             output_bytes,
             unlogged_wall_ms,
+            audit: None,
         },
     )
 }

@@ -18,7 +18,7 @@ const NAMED: usize = 8;
 /// Box 0.
 pub(super) fn contract(goal: &Goal) -> Check {
     let digest = format!("its digest is {}", goal.contract_digest);
-    match about_contract(goal) {
+    match about_contract(goal, machine_driver_governor::contract::Known::default()) {
         Some(line) if goal.contract.is_none() => doubtful("contract", line, None),
         Some(line) => doubtful("contract", format!("{line}; {digest}"), None),
         None if goal.contract.is_none() => good(

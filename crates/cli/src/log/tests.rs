@@ -40,6 +40,7 @@ fn of_the_gate() -> Vec<Event> {
         needs: 1,
         rollback_ref: change().parent,
         left_over: vec![TaskId::new("t0").unwrap()],
+        approved_by: None,
     };
     let commit = Commit {
         commit: ObjectId::new(&"0".repeat(40)).unwrap(),
@@ -93,6 +94,8 @@ fn records() -> Vec<Record> {
         sinks: vec!["telegram".into(), "evil \u{1b}[2J".into()],
         records: false,
         sealed: false,
+        receipt: None,
+        survey: None,
     };
     let exited = WorkerExited {
         class: WorkerClass::Ok,
@@ -118,6 +121,7 @@ fn records() -> Vec<Record> {
         tail: "expected 3\ngot \u{202e}4".into(),
         wall_ms: 12,
         change: None,
+        audit: None,
     };
     let given_up = Quarantine {
         cause: Cause::Failed,

@@ -73,6 +73,7 @@ fn cut_off(by: Cut) -> Event {
         usage: Usage::default(),
         output_bytes: 0,
         unlogged_wall_ms: 0,
+        audit: None,
     };
     Event::Interrupted(attempt(1), cut_off)
 }
@@ -164,6 +165,7 @@ fn of_the_goal() -> Vec<Event> {
         after,
         budget_changed: false,
         retried,
+        thawed: Vec::new(),
     };
     let kept_as = Some("goal.json.edited-x".into());
     vec![
@@ -204,6 +206,8 @@ fn records_that_another_ones_line_tells_say_nothing() {
         sinks: Vec::new(),
         records: false,
         sealed: false,
+        receipt: None,
+        survey: None,
     };
     assert_eq!(told(Event::DriverUp(up)), "");
     let again = Requeue {

@@ -45,7 +45,7 @@ impl Teller {
             Notice::Up { goal, state, granted } => {
                 self.say(narrate::up(goal, state, granted));
                 self.out.json(&up_json(&self.goal, goal, state, granted));
-                about_contract(goal)
+                about_contract(goal, contract::Known::of(state))
                     .into_iter()
                     .for_each(|line| self.out.warn(line));
             }
@@ -176,11 +176,11 @@ fn differ(paths: u64) -> String {
 }
 
 /// Box 0 at a start, where there is something to say.
-pub(crate) fn about_contract(goal: &Goal) -> Option<String> {
+pub(crate) fn about_contract(goal: &Goal, known: contract::Known<'_>) -> Option<String> {
     if goal.contract.is_none() && !narrate::wants_commit(goal) {
         return None;
     }
-    let why = contract::not_ratified(goal.contract.as_ref(), SystemClock::new().now())?.why();
+    let why = contract::not_ratified(goal, known, SystemClock::new().now())?.why();
     Some(format!(
         "the contract is not ratified ({why}): nothing may be committed, and changes are left for review"
     ))

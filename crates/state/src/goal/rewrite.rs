@@ -62,6 +62,36 @@ pub(super) fn with_task(source: &str, task: &Value) -> Option<String> {
     ))
 }
 
+/// The text with members of its top level, or of the object that it holds there as `inside`, set to a value or, with none,
+/// taken out. `None` where there is no such object.
+pub(super) fn with_members(source: &str, inside: Option<&str>, members: &[Member<'_>]) -> Option<String> {
+    let root = text::root(source);
+    let at = match inside {
+        None => root,
+        Some(name) => {
+            let is_it = |entry: &Entry| entry.key.as_ref().is_some_and(|key| text::is(source, key, name));
+            let place = text::entries(source, root).find(is_it)?.value;
+            source
+                .get(place.clone())?
+                .starts_with('{')
+                .then_some(place.start)?
+        }
+    };
+    let fields: Vec<Field> = members
+        .iter()
+        .map(|(name, value)| (*name, value.clone().map_or(Wanted::Nothing, Wanted::Set)))
+        .collect();
+    let out = String::with_capacity(source.len() + 256);
+    let mut writer = Writer { source, out };
+    writer.copy(0, at);
+    let end = writer.object(at, &fields, None);
+    writer.copy(end, source.len());
+    Some(writer.out)
+}
+
+/// A member's name, and its value or none to take it out.
+pub(super) type Member<'n> = (&'n str, Option<Value>);
+
 /// A pretty document on one line, as people write a short one.
 fn on_one_line(pretty: &str) -> String {
     let mut line = String::with_capacity(pretty.len());
@@ -84,9 +114,9 @@ enum Wanted {
     Nothing,
 }
 
-type Field = (&'static str, Wanted);
+type Field<'n> = (&'n str, Wanted);
 
-fn top(progress: &Progress) -> [Field; 4] {
+fn top(progress: &Progress) -> [Field<'static>; 4] {
     let checkpoint = progress
         .checkpoint
         .map(|at| json!({"seq": at.seq, "hash": at.hash}));
@@ -98,7 +128,7 @@ fn top(progress: &Progress) -> [Field; 4] {
     ]
 }
 
-fn of_task(progress: &TaskProgress) -> [Field; 7] {
+fn of_task(progress: &TaskProgress) -> [Field<'static>; 7] {
     let status = match progress.status {
         Status::Pending => Wanted::Usual("pending".into()),
         Status::Running => Wanted::Set("running".into()),
@@ -150,7 +180,7 @@ impl Writer<'_> {
 
     /// Writes the object that begins at `at`, and the objects of its list `tasks` where there are tasks to write;
     /// returns the byte after it.
-    fn object(&mut self, at: usize, fields: &[Field], tasks: Option<&[TaskProgress]>) -> usize {
+    fn object(&mut self, at: usize, fields: &[Field<'_>], tasks: Option<&[TaskProgress]>) -> usize {
         let source = self.source;
         let mut written = [false; 8];
         let mut is_first = true;

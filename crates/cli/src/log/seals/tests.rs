@@ -43,6 +43,8 @@ fn up(sealed: bool) -> Event {
         sinks: Vec::new(),
         records: sealed,
         sealed,
+        receipt: None,
+        survey: None,
     })
 }
 
@@ -63,6 +65,7 @@ fn edited() -> Event {
         after,
         budget_changed,
         retried,
+        thawed: Vec::new(),
     })
 }
 

@@ -83,6 +83,7 @@ fn what_another_record_tells_is_not_told_twice() {
         needs: 1,
         rollback_ref: None,
         left_over: Vec::new(),
+        approved_by: None,
     };
     assert_eq!(
         told_of(Event::GateAllowed(attempt(1), allowed), None),
