@@ -110,6 +110,8 @@ fn goal(ratified_by: &str) -> Result<Goal, Box<dyn Error>> {
             max_attempts: None,
             worker_timeout: None,
             idempotency_key: digest(),
+            scope: None,
+            immutable: Vec::new(),
         })
     };
     let contract = Contract {
@@ -119,6 +121,7 @@ fn goal(ratified_by: &str) -> Result<Goal, Box<dyn Error>> {
         ratified_by: Some(ratified_by.into()),
         expires: Some(Timestamp::from_millis(i64::MAX)),
         revoked: false,
+        ..Contract::default()
     };
     Ok(Goal {
         name: "bench".into(),
@@ -162,6 +165,8 @@ fn up(goal: &Goal) -> Result<Event, Box<dyn Error>> {
         sinks: vec!["command".into()],
         records: false,
         sealed: false,
+        receipt: None,
+        survey: None,
     }))
 }
 
@@ -186,6 +191,7 @@ fn verified() -> Result<Verified, Box<dyn Error>> {
         wall_ms: 1,
         change: Some(change()?),
         no_change: None,
+        audit: None,
     })
 }
 

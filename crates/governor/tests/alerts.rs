@@ -182,6 +182,7 @@ fn an_edit_that_puts_a_task_back_resolves_its_alerts() {
         after: digest(202),
         budget_changed: false,
         retried: vec![id(1)],
+        thawed: Vec::new(),
     };
     world.say(Event::GoalEdited(edited));
     world.goal.digest = digest(202);
@@ -305,6 +306,7 @@ fn a_halt_is_told_once_until_work_goes_on() {
         after: digest(202),
         budget_changed: true,
         retried: Vec::new(),
+        thawed: Vec::new(),
     };
     world.say(Event::GoalEdited(edited));
     (world.goal.digest, world.goal.budget.worker_runs_max) = (digest(202), Some(2));

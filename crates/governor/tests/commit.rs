@@ -81,6 +81,7 @@ fn what_is_allowed_is_committed() {
         needs: 1,
         rollback_ref: Some(object(1)),
         left_over: Vec::new(),
+        approved_by: None,
     };
     assert_eq!(*allowed, expected);
     let autonomy: Vec<u8> = world
@@ -521,6 +522,7 @@ fn a_proposal_of_a_run_without_a_gate_is_cleared_by_a_clean_tree_alone() {
         after: commits.digest,
         budget_changed: false,
         retried: Vec::new(),
+        thawed: Vec::new(),
     };
     world.say(Event::GoalEdited(edited));
     world.state.adopt(&commits);
@@ -1003,6 +1005,7 @@ fn what_no_commit_can_hold_is_left_for_review() {
         wall_ms: 1,
         change: None,
         no_change: Some("`a.bin` has a filter".into()),
+        audit: None,
     };
     world.say(Event::Verified(attempt, verified));
     match world.next() {

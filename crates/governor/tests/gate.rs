@@ -194,6 +194,7 @@ impl Played {
                 needs: 1,
                 rollback_ref: None,
                 left_over: Vec::new(),
+                approved_by: None,
             },
         );
         let denied = |code| {
@@ -260,6 +261,8 @@ impl Played {
             sinks: Vec::new(),
             records: false,
             sealed: false,
+            receipt: None,
+            survey: None,
         }));
     }
 
@@ -309,6 +312,7 @@ impl Played {
             wall_ms,
             change,
             no_change,
+            audit: None,
         };
         self.say(Event::Verified(attempt.clone(), verified));
     }
@@ -422,6 +426,7 @@ impl Asked {
                 .expires
                 .map(|after| Timestamp::from_millis(NOW_MILLIS + after)),
             revoked: terms.revoked,
+            ..Contract::default()
         });
         goal.budget = machine_driver_state::goal::Budget::default();
         let budget = &mut goal.budget;

@@ -265,6 +265,7 @@ fn a_state_of_another_goal_or_without_a_driver_is_refused() {
         after: world.goal.digest,
         budget_changed: false,
         retried: Vec::new(),
+        thawed: Vec::new(),
     };
     let imported = Imported {
         goal: "g".into(),
@@ -520,6 +521,7 @@ fn worlds() -> impl Strategy<Value = (Goal, Ground)> {
             ratified_by: (is_ratified || kind == 3).then(|| "bob".into()),
             expires: expires.map(|seconds| begun.after(Duration::from_secs(seconds.unsigned_abs()))),
             revoked: revoked && kind != 3,
+            ..Contract::default()
         });
         for (task, reversible) in goal.tasks.iter_mut().zip(reversible) {
             task.reversible = reversible;

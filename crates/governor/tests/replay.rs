@@ -33,6 +33,7 @@ fn edit(before: &Goal, after: &Goal) -> Event {
         after: after.digest,
         budget_changed: false,
         retried: Vec::new(),
+        thawed: Vec::new(),
     })
 }
 

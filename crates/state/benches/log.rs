@@ -135,6 +135,7 @@ fn event(number: usize) -> Result<Event, Box<dyn Error>> {
                     wall_ms: 321,
                     change: None,
                     no_change: None,
+                    audit: None,
                 },
             )
         }

@@ -90,6 +90,8 @@ fn run_events() -> Vec<Event> {
             sinks: vec!["telegram".into(), text()],
             records: true,
             sealed: true,
+            receipt: None,
+            survey: None,
         }),
         Event::Imported(Imported {
             goal: text(),
@@ -107,6 +109,7 @@ fn run_events() -> Vec<Event> {
             after: digest(2),
             budget_changed: true,
             retried: vec![id()],
+            thawed: Vec::new(),
         }),
         Event::TaskAdded(TaskAdded {
             task: id(),
@@ -189,6 +192,7 @@ fn work_events() -> Vec<Event> {
         tail: text(),
         wall_ms: 1,
         change: Some(change()),
+        audit: None,
     };
     let unavailable = VerifyUnavailable {
         verifier_id: actor(),
@@ -207,6 +211,7 @@ fn work_events() -> Vec<Event> {
         usage,
         output_bytes: 3,
         unlogged_wall_ms: 4,
+        audit: None,
     };
     vec![
         Event::Dispatch(attempt(), Dispatch { worker_id: actor() }),
@@ -240,6 +245,7 @@ fn gate_events() -> Vec<Event> {
                 wall_ms: 1,
                 change: Some(change()),
                 no_change: Some(text()),
+                audit: None,
             },
         ),
         Event::GateAllowed(
@@ -250,6 +256,7 @@ fn gate_events() -> Vec<Event> {
                 needs: 3,
                 rollback_ref: Some(object('c', 40)),
                 left_over: vec![id()],
+                approved_by: None,
             },
         ),
         Event::GateDenied(

@@ -41,6 +41,8 @@ pub(crate) fn goal(after: &[Vec<usize>]) -> Goal {
         max_attempts: None,
         worker_timeout: None,
         idempotency_key: digest(u8::try_from(index % 256).unwrap()),
+        scope: None,
+        immutable: Vec::new(),
     };
     Goal {
         name: "g".into(),
@@ -62,6 +64,7 @@ pub(crate) fn goal(after: &[Vec<usize>]) -> Goal {
         tasks: after.iter().enumerate().map(task).collect(),
         digest: digest(200),
         contract_digest: digest(201),
+        audit_sink: None,
     }
 }
 
@@ -76,6 +79,7 @@ pub(crate) fn committing(after: &[Vec<usize>]) -> Goal {
         ratified_by: Some("bob".into()),
         expires: None,
         revoked: false,
+        ..Contract::default()
     });
     for task in &mut goal.tasks {
         task.reversible = true;
@@ -209,6 +213,8 @@ impl World {
             sinks: self.ground.sinks.clone(),
             records: self.ground.records,
             sealed: false,
+            receipt: None,
+            survey: None,
         }));
     }
 
@@ -327,6 +333,7 @@ impl World {
                     wall_ms: 1,
                     change: self.ground.change(),
                     no_change: None,
+                    audit: None,
                 },
             )),
             _ if choice > 200 => {
@@ -501,6 +508,7 @@ pub(crate) fn failure(verifier_id: ActorId, output: OutputDigest) -> VerifyFaile
         tail,
         wall_ms: 1,
         change: None,
+        audit: None,
     }
 }
 
@@ -514,6 +522,7 @@ pub(crate) fn interrupted(attempt: AttemptRef, stage: Stage, by: Cut) -> Event {
             usage,
             output_bytes,
             unlogged_wall_ms,
+            audit: None,
         },
     )
 }

@@ -23,6 +23,8 @@ fn goal(after: &[&[usize]]) -> Goal {
         max_attempts: None,
         worker_timeout: None,
         idempotency_key: digest(9),
+        scope: None,
+        immutable: Vec::new(),
     };
     Goal {
         name: "g".into(),
@@ -44,6 +46,7 @@ fn goal(after: &[&[usize]]) -> Goal {
         tasks: after.iter().enumerate().map(task).collect(),
         digest: digest(1),
         contract_digest: digest(3),
+        audit_sink: None,
     }
 }
 
@@ -72,6 +75,8 @@ fn up() -> Event {
         sinks: Vec::new(),
         records: false,
         sealed: false,
+        receipt: None,
+        survey: None,
     })
 }
 
@@ -122,6 +127,7 @@ fn verified(task: &str, number: u32) -> Event {
             wall_ms: 1,
             change: None,
             no_change: None,
+            audit: None,
         },
     )
 }
@@ -140,6 +146,7 @@ fn failed(task: &str, number: u32) -> Event {
         tail: "assertion failed".into(),
         wall_ms: 1,
         change: None,
+        audit: None,
     };
     Event::VerifyFailed(attempt(task, number), body)
 }
@@ -178,6 +185,7 @@ fn interrupted(task: &str, number: u32, stage: Stage, unlogged_wall_ms: u64) -> 
         usage: Usage::default(),
         output_bytes: 3,
         unlogged_wall_ms,
+        audit: None,
     };
     Event::Interrupted(attempt(task, number), body)
 }

@@ -97,6 +97,8 @@ fn the_holder_is_named_from_however_far_back() {
             sinks: Vec::new(),
             records: false,
             sealed: false,
+            receipt: None,
+            survey: None,
         };
         store.append(at(0), Event::DriverUp(up)).unwrap();
     }
