@@ -171,21 +171,19 @@ pub fn foresee(goal: &Goal, state: &State, index: usize, now: Timestamp) -> Resu
     is_ratified(goal, state, now)
 }
 
-/// Whether any task of `goal` could be committed at `now`, or once a person approved it: then there has to be something that
-/// commits. Of a receipt it is taken that it holds.
+/// Whether any task of `goal` could be committed at `now`, whoever approves of what: then there has to be something that
+/// commits. A receipt is taken to hold, since whose it is was not looked at yet.
 #[must_use]
 pub fn could_commit(goal: &Goal, now: Timestamp) -> bool {
-    let ceiling = goal
-        .contract
-        .as_ref()
-        .and_then(|contract| contract.autonomy_ceiling);
-    let has_verifier = |task: &Task| task.verify_cmd.is_some() || goal.verify_cmd.is_some();
-    let unratified = contract::not_ratified(goal, contract::Known::default(), now);
-    let is_ratified = matches!(unratified, None | Some(contract::Unratified::Untrusted));
-    goal.mode == Mode::Commit
-        && ceiling.is_some_and(|ceiling| ceiling > 0)
-        && goal.tasks.iter().any(has_verifier)
-        && is_ratified
+    let fresh = State::new();
+    let known = contract::Known::default();
+    let unratified = contract::not_ratified(goal, known, now);
+    let is_cleared = |task: &Task| {
+        is_asked_for(goal, &fresh, task).is_ok() && is_cleared(goal, &fresh, task, true, now).is_ok()
+    };
+    matches!(unratified, None | Some(contract::Unratified::Untrusted))
+        && is_paid_for(goal, &fresh, now).is_ok()
+        && goal.tasks.iter().any(is_cleared)
 }
 
 fn is_not_overridden(state: &State) -> Result<(), Denial> {

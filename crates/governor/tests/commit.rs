@@ -1067,7 +1067,7 @@ fn what_is_granted_is_said_of_the_next_task() {
         let granted = dial::granted(&world.goal, &world.state, world.now);
         assert_eq!((granted.mode, granted.because.as_deref()), (mode, because));
     };
-    let irreversible = "the task is not marked reversible, and the contract has no irreversible_min_trust";
+    let irreversible = "the task is not marked reversible, the contract has no irreversible_min_trust, and no approval of a person stands";
     check(&world, Mode::Propose, Some(irreversible));
     world.until("proposed");
     check(&world, Mode::Propose, Some(irreversible));

@@ -926,7 +926,7 @@ fn a_denial_says_what_is_not_allowed() {
     check(
         passed,
         last,
-        "the task is not marked reversible, and the contract has no irreversible_min_trust",
+        "the task is not marked reversible, the contract has no irreversible_min_trust, and no approval of a person stands",
     );
     check(
         Scene {
@@ -935,7 +935,7 @@ fn a_denial_says_what_is_not_allowed() {
             ..passed
         },
         |goal| goal.contract.as_mut().unwrap().irreversible_min_trust = Some(4),
-        "there is no commit to go back to, so it cannot be undone: that needs an autonomy_ceiling of 4, and it is 1",
+        "there is no commit to go back to, so it cannot be undone: that needs an autonomy_ceiling of 4, and it is 1, and no approval of a person stands",
     );
     check(
         passed,

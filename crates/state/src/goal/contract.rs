@@ -61,9 +61,11 @@ pub(super) fn read_contract(node: Node<'_, '_>, report: &mut Report) -> Option<C
     })
 }
 
+/// What ratifying itself writes is left out.
 fn digests(fields: &Fields<'_, '_>) -> BTreeMap<String, Digest> {
-    let keys = keys::CONTRACT.keys.iter().map(|key| key.name);
-    keys.filter_map(|name| Some((name.to_owned(), fields.present(name)?.digest()?)))
+    let keys = keys::CONTRACT.keys.iter().filter(|key| !key.is_beside_contract);
+    keys.map(|key| key.name)
+        .filter_map(|name| Some((name.to_owned(), fields.present(name)?.digest()?)))
         .collect()
 }
 
