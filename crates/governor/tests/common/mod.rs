@@ -10,14 +10,15 @@ use machine_driver_state::canonical::sha256;
 use machine_driver_state::change::{Change, ObjectId, RefName};
 use machine_driver_state::control::{Cut, ProcessMark};
 use machine_driver_state::event::{
-    AlertDelivered, AttemptRef, Commit, CommitFailed, DenialCode, DriverUp, Event, GateDenied, GateEscalated,
-    Interrupted, OutputDigest, RecordSigned, Stage, Verified, VerifyFailed, VerifyUnavailable, WorkerClass,
-    WorkerExited,
+    AlertDelivered, AttemptRef, Audited, Commit, CommitFailed, DenialCode, DriverUp, Event, GateDenied,
+    GateEscalated, Interrupted, OutputDigest, RecordSigned, Stage, Verified, VerifyFailed, VerifyUnavailable,
+    WorkerClass, WorkerExited,
 };
 use machine_driver_state::goal::{Alerts, Budget, CommandLine, Contract, Goal, Mode, Task};
 use machine_driver_state::id::{ActorId, Digest, TaskId};
 use machine_driver_state::record::Record;
 use machine_driver_state::state::{Phase, Run, State};
+use machine_driver_state::survey::Survey;
 use machine_driver_state::time::Timestamp;
 use machine_driver_state::usage::Usage;
 
@@ -117,6 +118,10 @@ pub(crate) struct Ground {
     pub(crate) objects: u32,
     /// Whether a record is written about every task that is resolved.
     pub(crate) records: bool,
+    /// How the tree stands, where somebody looks.
+    pub(crate) survey: Option<Survey>,
+    /// What the audit of the next change finds.
+    pub(crate) audit: Option<Audited>,
 }
 
 impl Ground {
@@ -130,6 +135,8 @@ impl Ground {
             dirty: 0,
             objects: 1,
             records: false,
+            survey: None,
+            audit: None,
         }
     }
 
@@ -214,7 +221,7 @@ impl World {
             records: self.ground.records,
             sealed: false,
             receipt: None,
-            survey: None,
+            survey: self.ground.survey.clone(),
         }));
     }
 
@@ -333,7 +340,7 @@ impl World {
                     wall_ms: 1,
                     change: self.ground.change(),
                     no_change: None,
-                    audit: None,
+                    audit: self.ground.audit.clone(),
                 },
             )),
             _ if choice > 200 => {
