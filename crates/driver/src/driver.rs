@@ -31,6 +31,7 @@ use crate::notice::Notice;
 use crate::outcome;
 use crate::proof::does_not_hold;
 use crate::show::{Shown, changes_a_status};
+use crate::sink::Sink;
 use crate::stop::Stop;
 use crate::summary::Summary;
 use crate::watch::Watch;
@@ -329,6 +330,9 @@ impl Driver {
     pub(crate) fn record(&mut self, at: Timestamp, event: Event) -> Result<(), DriverError> {
         let record = self.held.append(at, event)?;
         self.tell_of(&record);
+        if let Some(why) = self.held.sink.as_mut().and_then(Sink::trouble) {
+            self.tell(&Notice::AuditSinkFailing { why: &why });
+        }
         if let Event::AlertRaised(raised) = &record.event {
             self.send_raised(raised)?;
         }

@@ -23,6 +23,7 @@ use crate::notice::Notice;
 use crate::opening::{self, Added, Then};
 use crate::progress::progress;
 use crate::read::{kept_goal, parse, read_goal};
+use crate::sink::Sink;
 
 /// A goal and its log, locked and understood.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct Held {
     then: Then,
     /// Signs every record, where the goal has a key that can.
     pub(crate) seal: Option<Arc<dyn Seal>>,
+    /// Where copies of governance records go.
+    pub(crate) sink: Option<Sink>,
     _tree: TreeLock,
 }
 
@@ -46,6 +49,7 @@ struct Folded {
     state: State,
     then: Then,
     last_added: Option<Added>,
+    sink: Option<Sink>,
 }
 
 impl Held {
@@ -79,7 +83,10 @@ impl Held {
 
     /// Folds the log of a goal that is locked and was found good.
     fn fold(mut store: Keep, file: GoalFile, tree: TreeLock) -> Result<Self, DriverError> {
-        let mut folded = Folded::default();
+        let mut folded = Folded {
+            sink: Sink::of(&file)?,
+            ..Folded::default()
+        };
         let (opened, kept) = load(&mut store, &file, &mut folded)?;
         let seal = if store.is_own() {
             None
@@ -94,6 +101,7 @@ impl Held {
             kept,
             then: folded.then,
             seal,
+            sink: folded.sink,
             _tree: tree,
         };
         held.check_binding()?;
@@ -197,6 +205,7 @@ impl Held {
             kept: None,
             then: Then::new(),
             seal,
+            sink: None,
             _tree: tree,
         })
     }
@@ -211,6 +220,9 @@ impl Held {
         // The state says whether it can happen before the disk says that it did: a record that does not fit would stay.
         self.state.apply(&record)?;
         self.store.append(&record)?;
+        if let Some(sink) = &mut self.sink {
+            sink.copy(&record);
+        }
         Ok(record)
     }
 
@@ -332,6 +344,9 @@ fn load(
 impl Folded {
     fn take(&mut self, record: &Record, checkpoint: Option<Head>) -> Result<(), BoxError> {
         self.state.apply(record)?;
+        if let Some(sink) = &mut self.sink {
+            sink.found(record);
+        }
         if let Event::TaskAdded(added) = &record.event {
             self.last_added = Some(Added {
                 seq: record.seq,

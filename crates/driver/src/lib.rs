@@ -167,6 +167,7 @@ mod progress;
 pub mod proof;
 mod read;
 mod show;
+mod sink;
 mod stop;
 mod summary;
 mod watch;

@@ -45,6 +45,11 @@ pub enum Notice<'a> {
         /// When it is tried again.
         next_in: Duration,
     },
+    /// A governance record could not be copied to the goal's `audit_sink`; it is tried again with the next one. Told once.
+    AuditSinkFailing {
+        /// Why.
+        why: &'a str,
+    },
     /// How the repository stands could not be read: nothing can be committed.
     NoChange {
         /// Why.

@@ -39,6 +39,7 @@ mod guardian;
 mod init;
 mod job;
 mod leader;
+mod lookup;
 mod output;
 mod proc;
 mod pump;
@@ -53,6 +54,7 @@ pub use capture::{Capture, Captured, Sink, capture, capture_with};
 pub use error::ProcessError;
 pub use init::init;
 pub use job::{Ending, GRACE, Job, OUTPUT_CAP, Outcome, Output, SESSION_VARIABLE, Started, Stopped};
+pub use lookup::find_program;
 pub use runner::{Runner, Tier};
 pub use sweep::sweep_orphans;
 

@@ -142,6 +142,10 @@ impl Teller {
 
     fn tell_of_the_repository(&self, notice: &Notice<'_>) {
         match notice {
+            Notice::AuditSinkFailing { why } => self.out.warn(format!(
+                "copies of governance records do not reach audit_sink: {}",
+                escape::cut(why, 300)
+            )),
             Notice::NoChange { why } => self.out.warn(format!(
                 "nothing is committed by this run, since the repository could not be read: {}",
                 escape::cut(why, 300)
