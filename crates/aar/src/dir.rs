@@ -74,6 +74,12 @@ impl Dir {
         Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
     }
 
+    /// Its mode and its owner.
+    pub(crate) fn stat(&self) -> io::Result<(u32, u32)> {
+        let stat = rustix::fs::fstat(&self.0)?;
+        Ok((stat.st_mode, stat.st_uid))
+    }
+
     /// Makes names durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.0)?)

@@ -137,6 +137,12 @@ pub fn is_one_name(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
+/// Whether a name begins with another, however it is written.
+#[must_use]
+pub fn begins_with(name: &str, start: &str) -> bool {
+    plain(name).starts_with(&plain(start))
+}
+
 /// Whether a name says nothing.
 #[must_use]
 pub fn is_blank(name: &str) -> bool {
@@ -179,51 +185,5 @@ const fn is_invisible(c: char) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(proposed: Option<&str>, ratified: Option<&str>) -> Option<Unratified> {
-        let (proposed_by, ratified_by) = (proposed.map(str::to_owned), ratified.map(str::to_owned));
-        let contract = Contract {
-            proposed_by,
-            ratified_by,
-            ..Contract::default()
-        };
-        not_ratified(Some(&contract), Timestamp::from_millis(1000))
-    }
-
-    #[test]
-    fn two_different_people_ratify() {
-        assert_eq!(check(Some("ann"), Some("bob")), None);
-        assert_eq!(check(Some("ann"), None), Some(Unratified::NoRatifier));
-        assert_eq!(check(None, Some("bob")), Some(Unratified::NoProposer));
-        assert_eq!(check(Some(" \u{200b}"), Some("bob")), Some(Unratified::Blank));
-        for same in ["ann", "Ann ", "a\u{200b}nn", "ＡＮＮ", "a nn"] {
-            assert_eq!(check(Some("ann"), Some(same)), Some(Unratified::Same), "{same}");
-        }
-        assert_eq!(check(Some("Straße"), Some("STRASSE")), Some(Unratified::Same));
-    }
-
-    #[test]
-    fn revoked_and_expired_contracts_do_not_count() {
-        let names = Contract {
-            proposed_by: Some("ann".into()),
-            ratified_by: Some("bob".into()),
-            expires: Some(Timestamp::from_millis(1000)),
-            ..Contract::default()
-        };
-        assert_eq!(not_ratified(Some(&names), Timestamp::from_millis(999)), None);
-        assert_eq!(
-            not_ratified(Some(&names), Timestamp::from_millis(1000)),
-            Some(Unratified::Expired)
-        );
-        let revoked = Contract {
-            revoked: true,
-            ..names
-        };
-        assert_eq!(
-            not_ratified(Some(&revoked), Timestamp::from_millis(0)),
-            Some(Unratified::Revoked)
-        );
-    }
-}
+#[path = "contract/tests.rs"]
+mod tests;
