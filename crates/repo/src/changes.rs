@@ -7,6 +7,8 @@ use machine_driver_state::change::ObjectId;
 pub(crate) struct Entry {
     pub(crate) old: Kind,
     pub(crate) new: Kind,
+    /// Mode of what is there now, octal as in trees; 0 where nothing is.
+    pub(crate) mode: u32,
     /// What was there; none where nothing was.
     old_id: Option<ObjectId>,
     /// What is there now; none where nothing is.
@@ -47,12 +49,14 @@ pub(crate) fn parse(answer: &[u8]) -> Option<Vec<Entry>> {
     while let Some(head) = parts.next().filter(|head| !head.is_empty()) {
         let head = std::str::from_utf8(head.strip_prefix(b":")?).ok()?;
         let mut fields = head.split(' ');
-        let (old, new) = (kind(fields.next()?)?, kind(fields.next()?)?);
+        let (old, mode) = (kind(fields.next()?)?, fields.next()?);
+        let new = kind(mode)?;
         let old_id = ObjectId::new(fields.next()?).ok()?;
         let id = ObjectId::new(fields.next()?).ok()?;
         all.push(Entry {
             old,
             new,
+            mode: u32::from_str_radix(mode, 8).ok()?,
             old_id: (old != Kind::Nothing).then_some(old_id),
             id: (new != Kind::Nothing).then_some(id),
             path: parts.next()?.to_vec(),

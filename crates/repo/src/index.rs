@@ -11,12 +11,19 @@ const MODE_REPOSITORY: u32 = 0o160_000;
 /// One entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry<'a> {
-    /// Whether it is another repository (a submodule).
-    pub(crate) is_repository: bool,
+    /// As git writes it in trees: `100644`, `120000` and so on, octal.
+    pub(crate) mode: u32,
     /// The object, as bytes.
     pub(crate) id: &'a [u8],
     /// From the root of the tree.
     pub(crate) path: &'a [u8],
+}
+
+impl Entry<'_> {
+    /// Whether it is another repository (a submodule).
+    pub(crate) const fn is_repository(&self) -> bool {
+        self.mode == MODE_REPOSITORY
+    }
 }
 
 /// All entries; none where the bytes are no index of version 2.
@@ -33,7 +40,7 @@ pub(crate) fn parse(bytes: &[u8], format: Format) -> Option<Vec<Entry<'_>>> {
         let path = rest.get(start..)?;
         let path = path.get(..path.iter().position(|&byte| byte == 0)?)?;
         all.push(Entry {
-            is_repository: mode == MODE_REPOSITORY,
+            mode,
             id: rest.get(STAT_BYTES..start - 2)?,
             path,
         });
@@ -78,7 +85,7 @@ mod tests {
             let bytes = index(format, &names);
             let all = parse(&bytes, format).unwrap();
             assert!(all.iter().map(|e| e.path).eq(names.iter().map(|n| n.as_bytes())));
-            assert_eq!(all.iter().filter(|e| e.is_repository).count(), 1);
+            assert_eq!(all.iter().filter(|e| e.is_repository()).count(), 1);
             assert!(all.iter().all(|e| e.id == vec![1; format.id_bytes()]));
             assert!(parse(&bytes[..bytes.len() / 2], format).is_none());
         }

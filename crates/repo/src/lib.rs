@@ -7,6 +7,10 @@
 //! the index or a restored time hides nothing. What is in the tree counts as content, `.gitignore` and `.gitattributes`
 //! included. Filters (`filter=lfs`) are not run: a change that needs one is refused by name.
 //!
+//! [`FolderSurveyor`] is the [`Surveyor`](machine_driver_governor::Surveyor): how a folder stood, and what differs from then.
+//! It sees the tree by the same code, what is staged, and the protected files as they lie there, and keeps lists of them, so that
+//! it compares without a repository, whatever a worker did to that one.
+//!
 //! # Invariants
 //! * A reference is changed in one function of one file, by compare and swap, with a [`Permit`] that is used up by it.
 //! * What is committed was read back as git reads it and hashed first.
@@ -30,6 +34,7 @@ mod read;
 mod refs;
 mod repository;
 mod settings;
+mod survey;
 mod user_index;
 
 use std::fmt;
@@ -48,6 +53,7 @@ use crate::error::Told as _;
 use crate::repository::Repository;
 
 pub use error::RepoError;
+pub use survey::{FolderSurveyor, SurveySettings};
 
 /// Which repository, and what in it is not the worker's.
 #[derive(Debug, Clone, Default)]

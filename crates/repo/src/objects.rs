@@ -108,8 +108,16 @@ pub(crate) fn is_content(path: &Path, id: &[u8], format: Format) -> io::Result<b
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The id of a tree with this content, as text (gitformat-pack(5): type, space, size, NUL, content).
+pub(crate) fn tree_id(body: &[u8], format: Format) -> String {
+    let mut hash = Hash::new(format);
+    hash.update(format!("tree {}\0", body.len()).as_bytes());
+    hash.update(body);
+    hash.hex()
 }
 
 enum Hash {

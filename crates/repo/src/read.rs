@@ -32,19 +32,7 @@ pub(crate) fn read(repository: &Repository, cancel: &Cancel) -> Result<(Change, 
     repository.refuse_moved().map_err(refused)?;
     let (reference, parent) = refs::head(repository).told(WHAT)?;
     let git = Git::new(repository, cancel).told(WHAT)?;
-    if let Some(parent) = &parent {
-        objects::refuse_pipe(repository, parent.as_str()).told(WHAT)?;
-        let call = Call::new(
-            "read the commit that is checked out",
-            &["read-tree", parent.as_str()],
-        );
-        git.run(call).told(WHAT)?;
-    }
-    let submodules = look_at_tracked(&git)?;
-    add_all(&git, &submodules)?;
-    refuse_moved(&git, &submodules)?;
-    let answer = git.run(Call::new("write the tree", &["write-tree"])).told(WHAT)?;
-    let tree = object_id("write the tree", &repository.root, &answer).told(WHAT)?;
+    let tree = write_tree(&git, parent.as_ref())?;
     let compared = compare(&git, parent.as_ref(), &tree).told(WHAT)?;
     let changed = &compared.entries;
     refuse_what_no_commit_holds(&git, changed)?;
@@ -66,8 +54,26 @@ pub(crate) fn read(repository: &Repository, cancel: &Cancel) -> Result<(Change, 
     Ok((change, Known { index, to_check }))
 }
 
+/// Everything in the folder as a tree, and in the private index: what is ignored and not in the parent is left out, and the
+/// driver's own files and submodules are as the parent has them.
+pub(crate) fn write_tree(git: &Git<'_>, parent: Option<&ObjectId>) -> Result<ObjectId, CommitError> {
+    if let Some(parent) = parent {
+        objects::refuse_pipe(git.repository, parent.as_str()).told(WHAT)?;
+        let call = Call::new(
+            "read the commit that is checked out",
+            &["read-tree", parent.as_str()],
+        );
+        git.run(call).told(WHAT)?;
+    }
+    let submodules = look_at_tracked(git)?;
+    add_all(git, &submodules)?;
+    refuse_moved(git, &submodules)?;
+    let answer = git.run(Call::new("write the tree", &["write-tree"])).told(WHAT)?;
+    object_id("write the tree", &git.repository.root, &answer).told(WHAT)
+}
+
 /// A state of the repository in which no change can be read: for the operator by name.
-fn refused(error: RepoError) -> CommitError {
+pub(crate) fn refused(error: RepoError) -> CommitError {
     match error {
         RepoError::Unsupported { what, .. } => CommitError::Refused { why: what },
         error => crate::error::failed(WHAT, error),
@@ -88,7 +94,7 @@ fn look_at_tracked(git: &Git<'_>) -> Result<Vec<PathBuf>, CommitError> {
     let tracked = tracked.ok_or_else(|| malformed(git, "an index")).told(WHAT)?;
     refuse_pipes(git, &tracked)?;
     filters::refuse_tracked(git, &tracked)?;
-    let submodules = tracked.iter().filter(|entry| entry.is_repository);
+    let submodules = tracked.iter().filter(|entry| entry.is_repository());
     Ok(submodules.map(|entry| path_of(entry.path).to_owned()).collect())
 }
 

@@ -9,7 +9,7 @@ use machine_driver_state::change::{ObjectId, RefName};
 
 use crate::error::RepoError;
 use crate::files;
-use crate::inquiry::Inquiry;
+use crate::inquiry::{Inquiry, Places};
 use crate::own::Own;
 use crate::pins::Pins;
 use crate::private;
@@ -76,15 +76,44 @@ pub(crate) struct Repository {
 }
 
 impl Repository {
+    /// For somebody who commits to it.
     pub(crate) fn open(folder: &Path, own: &[PathBuf], prefixes: &[PathBuf]) -> Result<Self, RepoError> {
         let inquiry = Inquiry::new(folder)?;
-        let places = inquiry.places()?;
-        let said = inquiry.configuration()?;
-        let root = places.root;
-        let format = format(&root, &said)?;
-        refuse_kind(&root, &said)?;
+        let (places, said) = (inquiry.places()?, inquiry.configuration()?);
+        refuse_sparse(&places.root, &said)?;
         let identity = inquiry.identity()?;
-        let settings = user_settings(&inquiry, &said, &places.common_dir)?;
+        let repository = Self {
+            identity,
+            ..Self::seen(&inquiry, places, &said, own, prefixes)?
+        };
+        repository.refuse_state()?;
+        inquiry.at(&repository.root).refuse_bits()?;
+        Ok(repository)
+    }
+
+    /// For somebody who only looks at it: nobody's name is needed, and no state is refused that hides nothing from a private
+    /// index.
+    pub(crate) fn open_to_see(
+        folder: &Path,
+        own: &[PathBuf],
+        prefixes: &[PathBuf],
+    ) -> Result<Self, RepoError> {
+        let inquiry = Inquiry::new(folder)?;
+        let (places, said) = (inquiry.places()?, inquiry.configuration()?);
+        Self::seen(&inquiry, places, &said, own, prefixes)
+    }
+
+    fn seen(
+        inquiry: &Inquiry,
+        places: Places,
+        said: &Said,
+        own: &[PathBuf],
+        prefixes: &[PathBuf],
+    ) -> Result<Self, RepoError> {
+        let root = places.root;
+        let format = format(&root, said)?;
+        refuse_kind(&root, said)?;
+        let settings = user_settings(inquiry, said, &places.common_dir)?;
         let objects = places.common_dir.join("objects");
         let pins = Pins::of(&root, &places.git_dir, &places.common_dir)?;
         let mut own = own.to_vec();
@@ -97,6 +126,7 @@ impl Repository {
         let mut repository = Self {
             git: inquiry.git.clone(),
             own: Own::new(&root, &own, &prefixes)?,
+            reference: RefName::new("HEAD").map_err(|e| RepoError::unsupported(&root, e.to_string()))?,
             root,
             git_dir: places.git_dir,
             common_dir: places.common_dir,
@@ -104,13 +134,10 @@ impl Repository {
             pins,
             format,
             settings,
-            identity,
-            reference: RefName::new("HEAD").map_err(|e| RepoError::unsupported(folder, e.to_string()))?,
+            identity: Vec::new(),
             parent: None,
             wall: None,
         };
-        repository.refuse_state()?;
-        inquiry.at(&repository.root).refuse_bits()?;
         (repository.reference, repository.parent) = refs::head(&repository)?;
         Ok(repository)
     }
@@ -147,12 +174,16 @@ fn refuse_kind(root: &Path, said: &Said) -> Result<(), RepoError> {
         let what = format!("its references are stored as {storage}, and only plain files are understood");
         return Err(RepoError::unsupported(root, what));
     }
+    if said.contains_key("extensions.compatobjectformat") {
+        return Err(RepoError::unsupported(root, "it has two object formats"));
+    }
+    Ok(())
+}
+
+fn refuse_sparse(root: &Path, said: &Said) -> Result<(), RepoError> {
     if settings::is_on(said, "core.sparsecheckout") {
         let what = "it is a sparse checkout, so its folder does not hold the whole tree";
         return Err(RepoError::unsupported(root, what));
-    }
-    if said.contains_key("extensions.compatobjectformat") {
-        return Err(RepoError::unsupported(root, "it has two object formats"));
     }
     Ok(())
 }

@@ -79,9 +79,9 @@ fn goal() -> Goal {
         max_attempts: None,
         worker_timeout: None,
         idempotency_key: Digest::from_bytes([7; 32]),
-scope: None,
-immutable: Vec::new(),
-};
+        scope: None,
+        immutable: Vec::new(),
+    };
     Goal {
         name: "g".into(),
         repo: "/r".into(),
@@ -108,8 +108,8 @@ immutable: Vec::new(),
         tasks: vec![task],
         digest: Digest::from_bytes([8; 32]),
         contract_digest: Digest::from_bytes([9; 32]),
-audit_sink: None,
-}
+        audit_sink: None,
+    }
 }
 
 fn up(change: &Change, goal_sha256: Digest) -> DriverUp {
@@ -127,9 +127,9 @@ fn up(change: &Change, goal_sha256: Digest) -> DriverUp {
         sinks: Vec::new(),
         records: false,
         sealed: false,
-receipt: None,
-survey: None,
-}
+        receipt: None,
+        survey: None,
+    }
 }
 
 fn mark() -> ProcessMark {
@@ -169,6 +169,6 @@ fn verified(change: &Change) -> Verified {
         wall_ms: 1,
         change: Some(change.clone()),
         no_change: None,
-audit: None,
-}
+        audit: None,
+    }
 }

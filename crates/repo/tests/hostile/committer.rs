@@ -152,9 +152,9 @@ fn history(goal: &Goal, attempt: &AttemptRef, change: &Change) -> Vec<Event> {
         sinks: Vec::new(),
         records: false,
         sealed: false,
-receipt: None,
-survey: None,
-};
+        receipt: None,
+        survey: None,
+    };
     let exited = WorkerExited {
         class: WorkerClass::Ok,
         exit: Some(0),
@@ -173,8 +173,8 @@ survey: None,
         wall_ms: 1,
         change: Some(change.clone()),
         no_change: None,
-audit: None,
-};
+        audit: None,
+    };
     let worker_id = ActorId::new("worker").unwrap();
     vec![
         Event::DriverUp(up),
@@ -195,9 +195,9 @@ fn goal() -> Goal {
         max_attempts: None,
         worker_timeout: None,
         idempotency_key: digest(7),
-scope: None,
-immutable: Vec::new(),
-};
+        scope: None,
+        immutable: Vec::new(),
+    };
     let contract = Contract {
         autonomy_ceiling: Some(1),
         proposed_by: Some("ann".into()),
@@ -225,6 +225,6 @@ immutable: Vec::new(),
         tasks: vec![task],
         digest: digest(200),
         contract_digest: digest(201),
-audit_sink: None,
-}
+        audit_sink: None,
+    }
 }
