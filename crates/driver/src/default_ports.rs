@@ -7,7 +7,7 @@ use std::sync::Arc;
 use machine_driver_alert::{Alerter, Settings as AlertSettings, TelegramSettings, WebhookSettings};
 use machine_driver_governor::{Committer, Surveyor, audit, gate};
 #[cfg(feature = "git")]
-use machine_driver_repo::{GitCommitter, RepoError, Settings};
+use machine_driver_repo::{FolderSurveyor, GitCommitter, RepoError, Settings, SurveySettings};
 use machine_driver_state::goal::file::GoalFile;
 use machine_driver_state::goal::{Goal, Mode};
 #[cfg(feature = "git")]
@@ -101,11 +101,31 @@ pub fn surveyor(file: &GoalFile) -> Result<Option<Arc<dyn Surveyor>>, DriverErro
     surveyor_of(file).map(Some)
 }
 
+#[cfg(not(feature = "git"))]
 fn surveyor_of(file: &GoalFile) -> Result<Arc<dyn Surveyor>, DriverError> {
     let message = "it has rules about paths, and this build cannot see what changed".to_owned();
     let help =
         "give the builder a surveyor, or take `scope` and the `path:` entries of `immutable` out".to_owned();
     Err(file.refuse(None, "repo", message, Some(help)).into())
+}
+
+#[cfg(feature = "git")]
+fn surveyor_of(file: &GoalFile) -> Result<Arc<dyn Surveyor>, DriverError> {
+    let paths = Paths::of(file.path());
+    let settings = SurveySettings {
+        repo: file.goal().repo.clone(),
+        own: paths.own(),
+        own_prefixes: paths.own_prefixes(),
+        kept: paths.snapshots(),
+    };
+    let surveyor = FolderSurveyor::open(&settings).map_err(|error| {
+        let message = format!(
+            "it has rules about paths, and they could not be asked: {}",
+            crate::outcome::chain(&error)
+        );
+        file.refuse(None, "repo", message, Some(error.next_step().to_owned()))
+    })?;
+    Ok(Arc::new(surveyor))
 }
 
 /// Who tells a person: those given, or those that goal.json and the environment name.

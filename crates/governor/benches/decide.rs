@@ -147,6 +147,7 @@ fn goal(ratified_by: &str) -> Result<Goal, Box<dyn Error>> {
         tasks: (0..TASKS).map(task).collect::<Result<_, Box<dyn Error>>>()?,
         digest: digest(),
         contract_digest: digest(),
+        audit_sink: None,
     })
 }
 
