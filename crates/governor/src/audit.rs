@@ -149,7 +149,7 @@ impl<'g> Rules<'g> {
                 "only these paths may be changed: {}",
                 allowed.join(", and of those ")
             ),
-            "outside of the scope",
+            ["nothing else was", "other path was", "other paths were"],
         )
     }
 
@@ -179,7 +179,7 @@ impl<'g> Rules<'g> {
                 "these paths may not be changed, added or deleted: {}",
                 listed(&all)
             ),
-            "immutable",
+            ["none of them was", "of them was", "of them were"],
         )
     }
 }
@@ -263,27 +263,18 @@ fn paths(differences: &[Difference]) -> std::collections::BTreeSet<&std::path::P
         .collect()
 }
 
-fn finding(broken: &[&Difference], rule: &str, says: &str, what: &str) -> Finding {
+fn finding(broken: &[&Difference], rule: &str, says: &str, [none, one, more]: [&str; 3]) -> Finding {
     let mut seen = std::collections::BTreeMap::new();
     for difference in broken {
         seen.entry(difference.path.as_path()).or_insert(*difference);
     }
     let mut text = format!("{rule}: {says}\n");
-    if seen.is_empty() {
-        text.push_str("nothing else was changed\n");
-    } else {
-        let count = seen.len();
-        let (noun, verb) = if count == 1 {
-            ("path", "is")
-        } else {
-            ("paths", "are")
-        };
-        // Writing to a text does not fail.
-        let _ = writeln!(
-            text,
-            "{count} changed {noun} {verb} {what}; put back what is yours of it:"
-        );
-    }
+    // Writing to a text does not fail.
+    let _ = match seen.len() {
+        0 => writeln!(text, "{none} changed"),
+        1 => writeln!(text, "1 {one} changed; put it back as it was:"),
+        count => writeln!(text, "{count} {more} changed; put them back as they were:"),
+    };
     for difference in seen.values().take(NAMED_MAX) {
         let _ = writeln!(text, "  {} {}", word(difference), shown(difference));
     }
