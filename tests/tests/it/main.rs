@@ -9,6 +9,7 @@
 
 mod aar_cli;
 mod alerts;
+mod audit;
 mod bad_input;
 mod commits;
 mod crash;

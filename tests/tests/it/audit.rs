@@ -1,0 +1,242 @@
+//! What a worker may change: `scope` and `path:` rules, over the real change, before verify and at the gate.
+
+use std::fs;
+use std::time::Duration;
+
+use machine_driver_aar::{Did, DidDocument, KeyPair, Level, Record, Verifier, check_evidence};
+use machine_driver_tests::{Place, TIME_MAX, wait_until};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+const PRINCIPAL: &str = "did:web:example.org";
+
+/// A goal in commit mode over a repository with a test that decides, in which only `src` may be changed.
+fn place(worker: &str, more: &Value) -> Place {
+    let mut goal = json!({
+        "mode": "commit",
+        "contract": {
+            "proposed_by": "ann", "ratified_by": "bob", "autonomy_ceiling": 1,
+            "scope": ["src"], "immutable": ["path:tests/**"],
+        },
+        "worker_cmd": worker, "verify_cmd": "sh tests/check.sh", "max_attempts": 2,
+        "tasks": [{ "id": "a", "goal": "x", "reversible": true }],
+    });
+    goal.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    let place = Place::new(&goal);
+    fs::create_dir_all(place.path("repo/tests")).unwrap();
+    fs::create_dir_all(place.path("repo/src")).unwrap();
+    fs::write(place.path("repo/tests/check.sh"), "grep -q right src/*\n").unwrap();
+    fs::write(place.path("repo/src/start"), "wrong\n").unwrap();
+    place.init_git();
+    place
+}
+
+/// Edits the tests first, and does the work once it was told.
+const LIAR_ONCE: &str = "if test -s \"$MACHINE_FEEDBACK_FILE\"; then git checkout -q -- tests; echo right > src/$MACHINE_TASK_ID; \
+                         else echo true > tests/check.sh; fi";
+
+#[test]
+fn a_worker_that_edits_its_grader_is_caught_told_and_passes_when_it_is_honest() {
+    let place = place(LIAR_ONCE, &json!({}));
+    let ended = place.run(["run"]);
+    ended
+        .exits(0)
+        .says(&["the change breaks scope and immutable", "changed tests/check.sh"]);
+    let feedback = place.text("evidence/a/attempt-2.feedback.txt");
+    assert!(
+        feedback.contains("immutable: these paths may not be changed, added or deleted: tests/**")
+            && feedback.contains("1 of them was changed; put it back as it was:\n  changed tests/check.sh"),
+        "{feedback}"
+    );
+    let history = place.history();
+    let failed = history.of("verify_failed").next().unwrap();
+    assert_eq!(failed["verifier_id"], "audit");
+    assert_eq!(
+        (&failed["exit"], &failed["audit"]["scope"]["holds"]),
+        (&Value::Null, &json!(false))
+    );
+    let verified = history.of("verified").next().unwrap();
+    assert_eq!(verified["audit"]["survey"]["tree"], verified["change"]["tree"]);
+    assert_eq!(place.commits(), ["driver: a"]);
+    assert_eq!(
+        place.git(&["show", "--format=", "--name-only", "HEAD"]).trim(),
+        "src/a"
+    );
+    place.commits_hold();
+    place.holds();
+}
+
+#[test]
+fn proposals_are_audited_too() {
+    let place = place(LIAR_ONCE, &json!({ "mode": "propose" }));
+    place.run(["run"]).exits(0).says(&["changed tests/check.sh"]);
+    assert_eq!(
+        place
+            .history()
+            .names()
+            .iter()
+            .filter(|name| **name == "proposed")
+            .count(),
+        1
+    );
+    place.holds();
+}
+
+#[test]
+fn a_plain_folder_is_audited_too() {
+    let goal = |worker: &str| {
+        json!({
+            "contract": { "scope": ["src"], "immutable": ["path:tests/**"] },
+            "worker_cmd": worker, "verify_cmd": "test -e src/done", "max_attempts": 1,
+            "tasks": [{ "id": "a", "goal": "x" }],
+        })
+    };
+    for (worker, code, named) in [
+        ("mkdir -p src; echo > src/done", 0, ""),
+        ("mkdir -p src; echo > src/done; echo > beside", 3, "added beside"),
+        (
+            "mkdir -p src; echo > src/done; rm tests/one",
+            3,
+            "deleted tests/one",
+        ),
+    ] {
+        let place = Place::new(&goal(worker));
+        fs::create_dir(place.path("repo/tests")).unwrap();
+        fs::write(place.path("repo/tests/one"), "1").unwrap();
+        place.run(["run"]).exits(code);
+        assert!(
+            place.text("evidence/a/attempt-1.verify.log").contains(named),
+            "{worker}"
+        );
+        place.holds();
+    }
+}
+
+/// Neither a kill of the driver nor a start in order makes what a worker left look as if it had always been there.
+#[test]
+fn what_a_worker_left_is_found_after_a_kill_and_after_a_stop() {
+    for signal in [Signal::KILL, Signal::TERM] {
+        let place = place(
+            "if test $MACHINE_ATTEMPT = 1; then echo true > tests/check.sh; touch ../edited; sleep 60; fi",
+            &json!({}),
+        );
+        let run = place.start(["run"]);
+        wait_until("the edit", TIME_MAX, || place.path("edited").exists());
+        run.signal(signal);
+        let _ = run.wait(TIME_MAX);
+        let ended = (0..100).map(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            place.run(["run"])
+        });
+        let ended = ended.into_iter().find(|ended| ended.code != 11).unwrap();
+        assert_eq!(ended.code, 3, "{signal:?}\n{}", ended.text());
+        ended.says(&["changed tests/check.sh"]);
+        assert_eq!(place.commits(), [] as [&str; 0]);
+        place.holds();
+    }
+}
+
+/// What a task that was given up has left does not get into the next task's commit.
+#[test]
+fn one_tasks_edit_is_not_laundered_through_the_next() {
+    let tasks = json!([{ "id": "a", "goal": "x", "reversible": true }, { "id": "b", "goal": "y", "reversible": true }]);
+    let place = place(
+        "if test $MACHINE_TASK_ID = a; then echo true > tests/check.sh; else echo right > src/b; fi",
+        &json!({ "tasks": tasks }),
+    );
+    place.run(["run"]).exits(3);
+    assert_eq!(
+        (place.status("a"), place.status("b")),
+        ("blocked".into(), "blocked".into())
+    );
+    assert_eq!(place.commits(), [] as [&str; 0]);
+    // Another start alone changes nothing. Once the operator has put the tests back and both tasks, the honest one passes.
+    place.run(["run"]).exits(3);
+    place.git(&["checkout", "-q", "--", "tests"]);
+    place.run(["retry", "b"]).exits(0);
+    place.run(["run"]).exits(3);
+    assert_eq!(place.commits(), ["driver: b"]);
+    place.holds();
+}
+
+#[test]
+fn a_task_can_narrow_the_scope_and_protect_more() {
+    let tasks = json!([
+        { "id": "a", "goal": "x", "reversible": true, "scope": ["src/a", "beside"] },
+        { "id": "b", "goal": "x", "reversible": true, "immutable": ["path:src/start"] },
+        { "id": "c", "goal": "x", "reversible": true },
+    ]);
+    let worker = "echo right > src/$MACHINE_TASK_ID; case $MACHINE_ATTEMPT$MACHINE_TASK_ID in \
+                  1a) echo > src/x ;; 2a) rm src/x ;; 1b) echo > src/start ;; 2b) git checkout -q -- src/start ;; esac";
+    let place = place(worker, &json!({ "tasks": tasks }));
+    let ended = place.run(["run"]);
+    ended.exits(0).says(&["added src/x", "changed src/start"]);
+    assert_eq!(place.commits(), ["driver: a", "driver: b", "driver: c"]);
+    // What the contract's scope leaves out stays out, whatever a task says.
+    let text = place.text("evidence/a/attempt-1.scope.log");
+    assert!(text.contains("src, and of those src/a beside"), "{text}");
+    place.holds();
+}
+
+#[test]
+fn the_record_has_a_check_for_each_rule() {
+    let place = place(
+        LIAR_ONCE,
+        &json!({
+            "aar_priv": "keys/priv.jwk", "principal": PRINCIPAL, "subject": "did:web:example.org:machine-driver",
+            "tasks": [{ "id": "a", "goal": "x", "reversible": true }, { "id": "liar", "goal": "y", "max_attempts": 1 }],
+        }),
+    );
+    let (pair, principal) = (KeyPair::generate().unwrap(), Did::new(PRINCIPAL).unwrap());
+    pair.write_private(&place.path("keys/priv.jwk")).unwrap();
+    let verifier = Verifier::new(vec![
+        DidDocument::read(pair.did_document(&principal).as_bytes()).unwrap(),
+    ]);
+    place.run(["run"]).exits(3);
+    for (task, queries) in [
+        ("a", ["sh tests/check.sh", "scope", "immutable"]),
+        ("liar", ["the audit of the change", "scope", "immutable"]),
+    ] {
+        let bytes = fs::read(place.path(&format!("aar/{task}.json"))).unwrap();
+        assert_eq!(verifier.check(&bytes).level, Some(Level::L2));
+        let record = Record::read(&bytes).unwrap();
+        let checks = record.at(&["checks"]).unwrap().as_array().unwrap();
+        let asked: Vec<&Value> = checks.iter().map(|check| &check["query"]).collect();
+        assert_eq!(asked, queries, "{task}");
+        let evidence = check_evidence(&record, &place.path("evidence"));
+        assert!(evidence.holds(), "{evidence:?}");
+        fs::write(
+            place.path(&format!(
+                "evidence/{task}/attempt-{}.scope.log",
+                if task == "a" { 2 } else { 1 }
+            )),
+            "forged",
+        )
+        .unwrap();
+        assert!(
+            !check_evidence(&record, &place.path("evidence")).holds(),
+            "{task}"
+        );
+    }
+    let liar: Value = serde_json::from_str(&place.text("aar/liar.json")).unwrap();
+    assert_eq!(liar["verdict"], "rejected");
+    place.holds();
+}
+
+/// A rule that the operator narrows between verify and commit holds for that commit too.
+#[test]
+fn rules_that_cannot_be_asked_are_refused_before_anything_starts() {
+    for (rules, says) in [
+        (json!({ "scope": ["../x"] }), "contract.scope[0]"),
+        (json!({ "scope": "src" }), "contract.scope"),
+        (json!({ "immutable": ["path:"] }), "contract.immutable[0]"),
+        (json!({ "immutable": ["path:[a"] }), "contract.immutable[0]"),
+        (json!({ "scope": ["path:src"] }), "without `path:`"),
+    ] {
+        let place = place("true", &json!({ "contract": rules }));
+        place.run(["run"]).exits(10).says(&[says]);
+        assert!(!place.path("driver-log.jsonl").exists(), "{rules}");
+    }
+}
