@@ -23,6 +23,7 @@ mod model;
 mod old_folders;
 mod records;
 mod signals;
+mod sink;
 mod syscalls;
 mod tampering;
 mod texts;

@@ -330,6 +330,28 @@ fn the_papers_are_there() {
 }
 
 /// An embedder with ports of its own compiles none of this.
+/// What CONFORMANCE.md claims is shown by tests that are there.
+#[test]
+fn every_test_that_conformance_names_is_there() {
+    let text = fs::read_to_string(repository().join("CONFORMANCE.md")).unwrap();
+    let named: Vec<&str> = text
+        .split('`')
+        .filter(|part| part.contains(".rs") && !part.contains(' '))
+        .collect();
+    assert!(named.len() > 30, "{named:?}");
+    for name in named {
+        let (file, function) = name
+            .split_once("::")
+            .map_or((name, None), |(file, function)| (file, Some(function)));
+        let source =
+            fs::read_to_string(repository().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        if let Some(function) = function {
+            let is_there = source.contains(&format!("#[test]\nfn {function}() {{"));
+            assert!(is_there, "{file} has no test {function}");
+        }
+    }
+}
+
 #[test]
 fn without_its_features_the_driver_starts_no_process_and_knows_no_network() {
     let tree = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
