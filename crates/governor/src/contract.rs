@@ -8,6 +8,9 @@ use machine_driver_state::state::State;
 use machine_driver_state::time::Timestamp;
 use unicode_normalization::UnicodeNormalization;
 
+/// What the name of a council begins with: `council: A, B`.
+pub const COUNCIL: &str = "council:";
+
 /// Why a contract is not ratified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

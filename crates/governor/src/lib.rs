@@ -5,7 +5,7 @@
 //!
 //! * [`next_action`] says what the driver does next, in constant time however many tasks there are.
 //! * [`budget`] says whether a limit is reached and when the next one will be.
-//! * [`contract`] says whether the target was ratified.
+//! * [`contract`] says whether the target was ratified; [`council`] what heads that were asked have voted.
 //! * [`gate`] says whether verified work may be committed; [`Committer`] is the port that does it, with a [`Permit`].
 //! * [`audit`] says whether a change keeps to the rules about paths; [`Surveyor`] is the port that sees it.
 //! * [`dial`] says which mode is granted.
@@ -19,6 +19,7 @@ pub mod audit;
 pub mod budget;
 mod commit;
 pub mod contract;
+pub mod council;
 pub mod dial;
 pub mod gate;
 mod next;

@@ -76,6 +76,12 @@ impl State {
         &self.rule.thawed
     }
 
+    /// For a look before a run: what the next driver would find of the contract.
+    pub fn foresee(&mut self, receipt: Option<ReceiptSeen>, thawed: &[String]) {
+        self.rule.receipt = receipt;
+        self.thaw(thawed);
+    }
+
     /// How the tree stood before any worker of this goal could have changed it: what the contract's rules compare with.
     #[must_use]
     pub const fn standing(&self) -> Option<&Survey> {
