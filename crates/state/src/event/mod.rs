@@ -18,10 +18,12 @@ macro_rules! body {
 
 mod body;
 mod gate;
+mod outside;
 mod rule;
 
 pub use body::*;
 pub use gate::*;
+pub use outside::*;
 pub use rule::*;
 
 /// Why a record's fields are not an event.

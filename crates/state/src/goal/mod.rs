@@ -8,6 +8,7 @@ mod attest;
 mod contract;
 mod error;
 pub mod file;
+mod govern;
 mod keys;
 mod node;
 mod progress;

@@ -1,6 +1,6 @@
 //! What each event does to the state, and which events cannot come when.
 
-use super::{Current, Failure, Phase, Run, State, Verdict};
+use super::{Current, Phase, Run, State};
 use crate::alert::AlertKind;
 use crate::control::Cut;
 use crate::event::{
@@ -126,46 +126,8 @@ impl State {
                 Ok(())
             }
             Event::WorkerExited(attempt, exited) => self.worker_exited(attempt, exited),
-            Event::Verified(attempt, verified) => {
-                let (change, no_change) = (verified.change.clone(), verified.no_change.clone());
-                let verdict = Verdict {
-                    at,
-                    output: verified.output.clone(),
-                    failure: None,
-                    change: change.clone(),
-                    audit: verified.audit.clone(),
-                };
-                if verified.audit.as_ref().is_some_and(|audit| !audit.holds()) {
-                    return Err("its change breaks a rule about paths".into());
-                }
-                self.judged(attempt, Phase::Passed { change, no_change }, verdict)?;
-                self.audited(verified.audit.as_ref());
-                Ok(())
-            }
-            Event::VerifyFailed(attempt, failed) => {
-                let slot = self.under_way(attempt)?.slot;
-                let reason = failed.reason.clone();
-                let verdict = Verdict {
-                    at,
-                    output: failed.output.clone(),
-                    failure: Some(Failure {
-                        reason: reason.clone(),
-                        exit: failed.exit,
-                        signal: failed.signal,
-                        timed_out: failed.timed_out,
-                    }),
-                    change: failed.change.clone(),
-                    audit: failed.audit.clone(),
-                };
-                self.judged(attempt, Phase::Failed { reason }, verdict)?;
-                self.audited(failed.audit.as_ref());
-                self.with_task(slot, |task| {
-                    task.failed += 1;
-                    task.failed_attempt = Some(attempt.attempt);
-                    task.verify_tail = Some(failed.tail.clone());
-                });
-                Ok(())
-            }
+            Event::Verified(attempt, verified) => self.verified(attempt, verified, at),
+            Event::VerifyFailed(attempt, failed) => self.verify_failed(attempt, failed, at),
             Event::VerifyUnavailable(attempt, unavailable) => {
                 self.unavailable(attempt, unavailable.tries, &unavailable.reason, at)
             }
@@ -258,33 +220,6 @@ impl State {
             _ => {}
         });
         Ok(())
-    }
-
-    fn judged(&mut self, attempt: &AttemptRef, phase: Phase, verdict: Verdict) -> Applied {
-        let current = self.under_way(attempt)?;
-        if !matches!(current.phase, Phase::Exited { .. }) {
-            return Err(
-                "there is nothing to judge: its worker has not ended, or it was judged already".into(),
-            );
-        }
-        current.phase = phase;
-        current.verdict = Some(verdict);
-        let slot = current.slot;
-        self.with_task(slot, super::TaskState::judged);
-        Ok(())
-    }
-
-    fn unavailable(&mut self, attempt: &AttemptRef, tries: u32, reason: &str, at: Timestamp) -> Applied {
-        match &mut self.under_way(attempt)?.phase {
-            Phase::Exited {
-                unavailable, detail, ..
-            } if tries == unavailable.map_or(0, |(tries, _)| tries) + 1 => {
-                *unavailable = Some((tries, at));
-                *detail = Some(reason.to_owned());
-                Ok(())
-            }
-            _ => Err("no such verify is due".into()),
-        }
     }
 
     fn quarantine(&mut self, attempt: &AttemptRef, quarantine: &Quarantine, at: Timestamp) -> Applied {

@@ -15,6 +15,7 @@ mod spent;
 mod task;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use std::collections::BTreeMap;
 
