@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod aar;
+pub(crate) mod contract;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use machine_driver_state::id::TaskId;
 use machine_driver_state::time::Timestamp;
 
 pub(crate) use self::aar::{AarCommand, DidArgs, KeygenArgs, ShowArgs, SignArgs, VerifyArgs};
+pub(crate) use self::contract::{ContractCommand, TrustArgs};
 use crate::{style, when};
 
 /// Works the tasks of a goal.json off: a fresh worker each, verified by a command's exit code, tried again with what
@@ -51,6 +53,9 @@ pub(crate) enum Command {
     /// Change the list of tasks
     #[command(subcommand)]
     Task(TaskCommand),
+    /// Box 0: look at the contract, ratify it, take that back
+    #[command(subcommand)]
+    Contract(ContractCommand),
     /// Look at the log, check it, or begin a new one
     #[command(subcommand)]
     Log(LogCommand),
@@ -93,6 +98,8 @@ pub(crate) struct RunArgs {
     /// End after one attempt
     #[arg(long)]
     pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     #[command(flatten)]
     pub(crate) goal: GoalArgs,
 }
@@ -146,6 +153,8 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub(crate) baseline: bool,
     #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+    #[command(flatten)]
     pub(crate) goal: GoalArgs,
 }
 
@@ -155,6 +164,8 @@ pub(crate) struct StatusArgs {
     /// Show it again every 2 seconds until the goal is complete
     #[arg(short, long)]
     pub(crate) watch: bool,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     #[command(flatten)]
     pub(crate) goal: GoalArgs,
 }
@@ -298,7 +309,7 @@ fn is_goal(path: &Path) -> bool {
 }
 
 /// Commands that the specification has and this version has not.
-pub(crate) const LATER: [&str; 7] = ["halt", "resume", "dial", "approve", "ack", "contract", "monitor"];
+pub(crate) const LATER: [&str; 6] = ["halt", "resume", "dial", "approve", "ack", "monitor"];
 
 /// The exit codes, for the end of the help.
 fn exit_table() -> String {

@@ -78,9 +78,10 @@ pub(crate) fn check(args: &CheckArgs, me: &Me, out: &Out) -> Result<Exit, Failur
     tally.take(repo::check(&file, &Paths::of(path)));
     tally.take(folder(&Paths::of(path)));
     tally.take(log(path, me));
-    tally.take(gate::contract(goal));
     let now = SystemClock::new().now();
-    gate::gate(&file, now)
+    let ahead = gate::Ahead::of(&file, args.trust.dir.as_deref());
+    tally.take(gate::contract(goal, &ahead));
+    gate::gate(&file, &ahead, now)
         .into_iter()
         .for_each(|line| tally.take(line));
     let (commit, no_commit) = gate::committer(&file, now);

@@ -4,6 +4,7 @@ mod aar;
 mod app;
 mod args;
 mod check;
+mod contract;
 mod demo;
 mod error;
 mod escape;

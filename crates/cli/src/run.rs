@@ -28,7 +28,10 @@ pub(crate) fn run(args: &RunArgs, me: &Me, out: &Out) -> Result<Exit, Failure> {
         None if args.once => Until::OneAttempt,
         None => Until::Finished,
     };
-    let driver = Driver::builder(&args.goal.path).until(until);
+    let mut driver = Driver::builder(&args.goal.path).until(until);
+    if let Some(trust) = &args.trust.dir {
+        driver = driver.trust(trust);
+    }
     let summed = drive(driver, &args.goal.path, out)?;
     let hints = hints(&args.goal.path, &summed, me);
     out.json(&summary(summed.exit, summary_fields(&summed, &hints)));

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use machine_driver::contract::foresee;
 use machine_driver::look::{Look, look};
 use machine_driver::{Clock as _, Exit, SystemClock};
 use machine_driver_governor::{budget, dial};
@@ -41,7 +42,8 @@ struct Row {
 pub(crate) fn status(args: &StatusArgs, me: &Me, out: &Out) -> Result<Exit, Failure> {
     let path = &args.goal.path;
     loop {
-        let seen = look(path)?;
+        let mut seen = look(path)?;
+        foresee(&mut seen, args.trust.dir.as_deref());
         let rows = rows(&seen);
         let next = next_command(&seen, &rows, path, me);
         let now = SystemClock::new().now();

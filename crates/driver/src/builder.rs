@@ -18,6 +18,7 @@ use machine_driver_worker::Worker;
 use crate::attend::Lookout;
 use crate::attest::Notary;
 use crate::clock::{Clock, SystemClock, Timeline};
+use crate::contract;
 use crate::default_ports;
 use crate::driver::{Driver, Parts, Until};
 use crate::error::DriverError;
@@ -39,6 +40,7 @@ pub struct Builder {
     surveyor: Option<Arc<dyn Surveyor>>,
     alerters: Vec<Arc<dyn Alerter>>,
     signer: Option<Arc<dyn Signer>>,
+    trust: Option<PathBuf>,
     store: Option<Box<dyn Store>>,
     clock: Arc<dyn Clock>,
     stop: Stop,
@@ -57,6 +59,7 @@ impl Builder {
             surveyor: None,
             alerters: Vec::new(),
             signer: None,
+            trust: None,
             store: None,
             clock: Arc::new(SystemClock::new()),
             stop: Stop::new(),
@@ -116,6 +119,14 @@ impl Builder {
     #[must_use]
     pub fn signer(mut self, signer: impl Signer + 'static) -> Self {
         self.signer = Some(Arc::new(signer));
+        self
+    }
+
+    /// The folder with the DID documents of those whose signature on a contract's receipt counts, in place of
+    /// [`contract::trust_folder`]. It must lie where no worker works.
+    #[must_use]
+    pub fn trust(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.trust = Some(folder.into());
         self
     }
 
@@ -223,7 +234,11 @@ impl Builder {
         };
         let lookout = Lookout::new().map_err(thread)?;
         let mail = Mail::start(alerters, &self.stop).map_err(thread)?;
-        let watch = Watch::new(default_ports::secrets(held.goal()));
+        let (trust, documents) = contract::watched(&held.file, self.trust.as_deref()).unzip();
+        let secrets = default_ports::secrets(held.goal()).into_iter();
+        // Seen before they are read: a change from now on is one during the run.
+        let watch = Watch::new(secrets.chain(documents.into_iter().flatten()), trust);
+        let receipt = contract::receipt_seen(&held.file, self.trust.as_deref());
         Ok(Driver::new(Parts {
             lookout,
             held,
@@ -231,7 +246,7 @@ impl Builder {
             verifier,
             committer,
             surveyor: surveyor.into_inner(),
-            receipt: None,
+            receipt,
             notary,
             mail,
             watch,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 #[cfg(feature = "command")]
 use machine_driver_process::ProcessError;
+use machine_driver_state::control::Cut;
 use machine_driver_state::goal::file::GoalError;
 use machine_driver_state::id::ActorId;
 use machine_driver_state::state::OutOfOrder;
@@ -90,6 +91,17 @@ pub enum DriverError {
     /// Whoever does the work must not judge it.
     #[error("worker and verifier are one: `{0}`")]
     OneActor(ActorId),
+    /// A person or a program ended it before it was done; nothing was changed.
+    #[error("it was ended before it was done, and nothing was changed")]
+    Cancelled(Cut),
+    /// A name or a key cannot do this to a contract.
+    #[error("{what}")]
+    Ratification {
+        /// Why not.
+        what: String,
+        /// What a person can do about it.
+        help: String,
+    },
     /// A task's name fits nothing, or not a task that this can be done to.
     #[error("{what}")]
     Task {
@@ -107,8 +119,11 @@ impl DriverError {
         match self {
             Self::Goal(_) | Self::ReadGoal { .. } | Self::Refused { .. } => Exit::BadGoal,
             Self::Store(StoreError::Locked { .. } | StoreError::TreeLocked { .. }) => Exit::Locked,
-            Self::Task { .. } => Exit::Usage,
+            Self::Task { .. } | Self::Ratification { .. } => Exit::Usage,
             Self::NotKept { .. } => Exit::NotVerified,
+            Self::Cancelled(Cut::Sigint) => Exit::Interrupted,
+            Self::Cancelled(Cut::Sigterm) => Exit::Terminated,
+            Self::Cancelled(_) => Exit::Halted,
             _ => Exit::Failed,
         }
     }
@@ -117,7 +132,7 @@ impl DriverError {
     #[must_use]
     pub fn next_step(&self) -> Option<String> {
         match self {
-            Self::Refused { help, .. } | Self::Task { help, .. } => Some(help.clone()),
+            Self::Refused { help, .. } | Self::Task { help, .. } | Self::Ratification { help, .. } => Some(help.clone()),
             Self::ReadGoal { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("Write one with `machine-driver init`, or name the file as the last argument.".into())
             }
@@ -141,7 +156,7 @@ impl DriverError {
             Self::NoPort(_) => Some("Give the builder one, or build machine-driver with the feature `command`.".into()),
             Self::OneActor(_) => Some("Give the verifier an id of its own.".into()),
             Self::Rules(_) => Some("This is a bug in machine-driver: please report it with the log.".into()),
-            Self::Goal(_) => None,
+            Self::Goal(_) | Self::Cancelled(_) => None,
         }
     }
 }

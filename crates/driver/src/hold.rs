@@ -20,7 +20,7 @@ use crate::attest::seal_of;
 use crate::error::DriverError;
 use crate::keep::Keep;
 use crate::notice::Notice;
-use crate::opening::{self, Added, Then};
+use crate::opening::{self, ByCommand, Then};
 use crate::progress::progress;
 use crate::read::{kept_goal, parse, read_goal};
 use crate::sink::Sink;
@@ -48,7 +48,7 @@ pub(crate) struct Held {
 struct Folded {
     state: State,
     then: Then,
-    last_added: Option<Added>,
+    last_change: Option<ByCommand>,
     sink: Option<Sink>,
 }
 
@@ -105,7 +105,7 @@ impl Held {
             _tree: tree,
         };
         held.check_binding()?;
-        held.finish_half_written(folded.last_added)?;
+        held.finish_half_written(folded.last_change)?;
         held.check_under_way()?;
         Ok(held)
     }
@@ -256,8 +256,8 @@ impl Held {
     }
 
     /// A command was killed between its record and goal.json: the record counts.
-    fn finish_half_written(&mut self, last_added: Option<Added>) -> Result<(), DriverError> {
-        let Some(digest) = opening::half_written(self.goal(), self.file.progress(), &self.state, last_added)
+    fn finish_half_written(&mut self, last_change: Option<ByCommand>) -> Result<(), DriverError> {
+        let Some(digest) = opening::half_written(self.goal(), self.file.progress(), &self.state, last_change)
         else {
             return Ok(());
         };
@@ -278,10 +278,25 @@ impl Held {
             .get("tasks")
             .and_then(|tasks| tasks.as_array())
             .and_then(|tasks| tasks.get(known));
-        if let Some(task) = added {
-            self.file = self.file.with_task(task)?;
+        let finished = match added {
+            Some(task) => self.file.with_task(task)?,
+            None => self.file.with_governance_of(&document)?,
+        };
+        if finished.goal().digest != digest {
+            return Err(DriverError::Refused {
+                path: self.store.paths().goal.clone(),
+                what: format!(
+                    "a command was killed before it had written it, and what it was to write does not follow from {}",
+                    self.store.paths().snapshot(&digest).display()
+                ),
+                help: "Somebody has changed one of the two: look at both, then begin a new log with \
+                       `machine-driver log restart`."
+                    .into(),
+            });
         }
-        Ok(())
+        self.file = finished;
+        // At once: another command that was killed before it wrote would hide this one.
+        Ok(self.store.checkpoint(self.file.source())?)
     }
 
     /// What is under way must still be in the goal: its end has to be recorded.
@@ -347,14 +362,18 @@ impl Folded {
         if let Some(sink) = &mut self.sink {
             sink.found(record);
         }
-        if let Event::TaskAdded(added) = &record.event {
-            self.last_added = Some(Added {
-                seq: record.seq,
-                before: added.before,
-                after: added.after,
-            });
+        let by_command = match &record.event {
+            Event::TaskAdded(added) => Some((added.before, added.after)),
+            Event::ContractRatified(ratified) => Some((ratified.before, ratified.after)),
+            Event::ContractRevoked(revoked) => Some((revoked.before, revoked.after)),
+            Event::DialChanged(changed) => Some((changed.before, changed.after)),
+            _ => None,
+        };
+        if let Some((before, after)) = by_command {
+            let seq = record.seq;
+            self.last_change = Some(ByCommand { seq, before, after });
         } else if let Event::GoalEdited(_) = &record.event {
-            self.last_added = None;
+            self.last_change = None;
         }
         if checkpoint.is_some_and(|head| head.seq == record.seq) {
             let statuses: Vec<_> = self.state.tasks().map(|(id, _)| id.clone()).collect();

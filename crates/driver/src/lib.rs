@@ -138,7 +138,7 @@
 //! | what is on disk | [`state`] |
 //! | the loop | [`Driver::run`] |
 //! | looking without touching | [`mod@look`] |
-//! | what an operator does between runs | [`operator`] |
+//! | what an operator does between runs | [`operator`], [`mod@contract`] |
 //! | whether a log holds | [`proof`] |
 
 mod attempt;
@@ -147,6 +147,9 @@ mod attest;
 mod audit;
 mod builder;
 mod clock;
+pub mod contract;
+#[cfg(feature = "command")]
+pub mod council;
 pub mod default_ports;
 mod driver;
 mod error;

@@ -133,14 +133,14 @@ fn put_back(goal: &Goal, progress: &Progress, state: &State, then: &Then) -> Vec
     retried
 }
 
-/// The last `task add` that the log knows.
+/// The last command that the log knows to have changed the goal.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Added {
+pub(crate) struct ByCommand {
     /// Its record.
     pub(crate) seq: u64,
     /// The goal before.
     pub(crate) before: Digest,
-    /// The goal with the task.
+    /// The goal after.
     pub(crate) after: Digest,
 }
 
@@ -150,12 +150,12 @@ pub(crate) fn half_written(
     goal: &Goal,
     progress: &Progress,
     state: &State,
-    last: Option<Added>,
+    last: Option<ByCommand>,
 ) -> Option<Digest> {
-    let added = last?;
+    let change = last?;
     let is_older = progress
         .checkpoint
-        .is_none_or(|checkpoint| checkpoint.seq < added.seq);
-    let is_the_one = goal.digest == added.before && state.goal_digest() == Some(added.after);
-    (is_older && is_the_one).then_some(added.after)
+        .is_none_or(|checkpoint| checkpoint.seq < change.seq);
+    let is_the_one = goal.digest == change.before && state.goal_digest() == Some(change.after);
+    (is_older && is_the_one).then_some(change.after)
 }

@@ -98,7 +98,7 @@ pub fn restart_log(goal: &Path, clock: impl Clock + 'static) -> Result<Kept, Dri
     held.restart(clock.now())
 }
 
-fn take(goal: &Path, clock: impl Clock + 'static) -> Result<(Held, Timeline), DriverError> {
+pub(crate) fn take(goal: &Path, clock: impl Clock + 'static) -> Result<(Held, Timeline), DriverError> {
     let held = Held::take(goal, None, &|_| Ok(()))?;
     let mut timeline = Timeline::new(std::sync::Arc::new(clock));
     timeline.go_on_from(held.state.last_at());

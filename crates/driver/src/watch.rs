@@ -1,5 +1,6 @@
 //! What nobody but the driver may change while it runs: seen before anything is committed.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -9,6 +10,7 @@ use machine_driver_state::canonical::sha256;
 use machine_driver_state::event::{Event, OutputDigest, Tampering};
 use machine_driver_state::id::Digest;
 
+use crate::contract;
 use crate::driver::Driver;
 use crate::error::DriverError;
 
@@ -20,6 +22,8 @@ const EVIDENCE_MAX: u64 = 64 << 20;
 pub(crate) struct Watch {
     /// Keys and tokens, as they were when the run began.
     secrets: Vec<(PathBuf, Option<Secret>)>,
+    /// The folder of those who are trusted, and the names of its documents.
+    trust: Option<(PathBuf, Option<Vec<OsString>>)>,
     /// The evidence of the attempt under way, as it was when it was recorded.
     evidence: Vec<(PathBuf, Digest)>,
     /// Folders that must stay what they are: device and inode.
@@ -63,13 +67,17 @@ fn secret(path: &Path) -> Option<Secret> {
 }
 
 impl Watch {
-    pub(crate) fn new(secrets: impl IntoIterator<Item = PathBuf>) -> Self {
+    pub(crate) fn new(secrets: impl IntoIterator<Item = PathBuf>, trust: Option<PathBuf>) -> Self {
         let marked = |path: PathBuf| {
             let found = secret(&path);
             (path, found)
         };
         Self {
             secrets: secrets.into_iter().map(marked).collect(),
+            trust: trust.map(|folder| {
+                let names = contract::names(&folder);
+                (folder, names)
+            }),
             ..Self::default()
         }
     }
@@ -114,6 +122,16 @@ impl Watch {
             let now = secret(path);
             if now != *known {
                 found.push(format!("the key file {} was changed", path.display()));
+                *known = now;
+            }
+        }
+        if let Some((folder, known)) = &mut self.trust {
+            let now = contract::names(folder);
+            if now != *known {
+                found.push(format!(
+                    "the folder of those who are trusted, {}, was changed",
+                    folder.display()
+                ));
                 *known = now;
             }
         }

@@ -1,7 +1,11 @@
 //! What stands between verified work and a commit: contract, gate, git, and who is told when they say no.
 
+use std::path::Path;
+
+use machine_driver::contract::{foresee, receipt_seen};
 use machine_driver::look::look;
 use machine_driver::{DriverError, default_ports};
+use machine_driver_governor::contract::Known;
 use machine_driver_governor::{Denial, dial, gate};
 use machine_driver_state::event::DenialCode;
 use machine_driver_state::goal::file::GoalFile;
@@ -15,10 +19,33 @@ use crate::run::about_contract;
 /// Tasks named in a line.
 const NAMED: usize = 8;
 
+/// What a driver that started now would know.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    state: State,
+    is_logged: bool,
+}
+
+impl Ahead {
+    pub(super) fn of(file: &GoalFile, trust: Option<&Path>) -> Self {
+        if let Ok(mut seen) = look(file.path()) {
+            foresee(&mut seen, trust);
+            let (state, is_logged) = (seen.state, seen.log);
+            return Self { state, is_logged };
+        }
+        // The log cannot be read: its own line says so.
+        let mut state = State::new();
+        state.adopt(file.goal());
+        state.foresee(receipt_seen(file, trust), &[]);
+        let is_logged = false;
+        Self { state, is_logged }
+    }
+}
+
 /// Box 0.
-pub(super) fn contract(goal: &Goal) -> Check {
+pub(super) fn contract(goal: &Goal, ahead: &Ahead) -> Check {
     let digest = format!("its digest is {}", goal.contract_digest);
-    match about_contract(goal, machine_driver_governor::contract::Known::default()) {
+    match about_contract(goal, Known::of(&ahead.state)) {
         Some(line) if goal.contract.is_none() => doubtful("contract", line, None),
         Some(line) => doubtful("contract", format!("{line}; {digest}"), None),
         None if goal.contract.is_none() => good(
@@ -33,14 +60,9 @@ pub(super) fn contract(goal: &Goal) -> Check {
 }
 
 /// What would become of each open task's verified change. Tasks of which the same is said share a line.
-pub(super) fn gate(file: &GoalFile, now: Timestamp) -> Vec<Check> {
+pub(super) fn gate(file: &GoalFile, ahead: &Ahead, now: Timestamp) -> Vec<Check> {
     let goal = file.goal();
-    // Where the log cannot be read, its own line says so.
-    let seen = look(file.path()).ok();
-    let mut state = State::new();
-    state.adopt(goal);
-    let state = seen.as_ref().map_or(&state, |seen| &seen.state);
-    let is_logged = seen.as_ref().is_some_and(|seen| seen.log);
+    let (state, is_logged) = (&ahead.state, ahead.is_logged);
     let open: Vec<usize> = (0..goal.tasks.len())
         .filter(|index| status(file, state, is_logged, *index) != Some(Status::Done))
         .collect();

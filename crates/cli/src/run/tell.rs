@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use machine_driver::contract::in_full;
 use machine_driver::{Clock as _, Notice, SystemClock};
 use machine_driver_governor::contract;
 use machine_driver_governor::dial::{Granted, word};
@@ -184,7 +185,8 @@ pub(crate) fn about_contract(goal: &Goal, known: contract::Known<'_>) -> Option<
     if goal.contract.is_none() && !narrate::wants_commit(goal) {
         return None;
     }
-    let why = contract::not_ratified(goal, known, SystemClock::new().now())?.why();
+    let why = contract::not_ratified(goal, known, SystemClock::new().now())?;
+    let why = escape::cut(&in_full(why, known.receipt), 400);
     Some(format!(
         "the contract is not ratified ({why}): nothing may be committed, and changes are left for review"
     ))
