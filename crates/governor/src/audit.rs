@@ -14,17 +14,22 @@ use crate::CommitError;
 
 /// Sees how a tree stands, and how that differs from before.
 pub trait Surveyor: Debug + Send + Sync {
-    /// Sees how the tree stands now, durably: [`Surveyor::compare`] can tell of it after a crash. The files that one of
-    /// `protected` fits are seen also where git ignores them or another repository holds them. Runs nothing that the tree names.
+    /// Sees how the tree stands now, durably: [`Surveyor::compare`] can tell of it after a crash, by another surveyor of the same
+    /// folder, and whatever was done to the tree since. The files that one of `protected` fits are seen also where git ignores them or
+    /// another repository holds them. Runs nothing that the tree names, and opens nothing that could keep it waiting.
     ///
     /// # Errors
-    /// [`CommitError::Refused`] where the tree is in a state that cannot be seen, by name; [`CommitError`] otherwise.
+    /// [`CommitError::Refused`] where the tree is in a state that cannot be seen, by name: the worker's to put right.
+    /// [`CommitError::Cancelled`] where `control` says so; another [`CommitError`] where looking failed.
     fn survey(&self, protected: &[PathGlob], control: &Control<'_>) -> Result<Survey, CommitError>;
 
-    /// What differs between two surveys, in order of paths.
+    /// What differs between two surveys, in order of paths and then of places; each path once for each place. A file that became
+    /// a link is changed, one that was renamed is deleted and added. Protected files are compared as far as those go that `after`
+    /// was asked about.
     ///
     /// # Errors
-    /// [`CommitError`] where one of them cannot be told any more.
+    /// [`CommitError`] where one of them cannot be told any more, because what was kept of it is gone or was changed, or where
+    /// `before` did not see something that `after` did: files behind a rule that is new since, or a repository.
     fn compare(&self, before: &Survey, after: &Survey) -> Result<Vec<Difference>, CommitError>;
 }
 
@@ -299,7 +304,7 @@ const fn word(difference: &Difference) -> &'static str {
     }
 }
 
-/// A path as text: what could end a line or steer a terminal is escaped.
+/// A path as text: what could end a line, steer a terminal, or look like another path is escaped.
 fn shown(difference: &Difference) -> String {
     difference
         .path
@@ -310,11 +315,16 @@ fn shown(difference: &Difference) -> String {
 }
 
 fn char_shown(c: char) -> Vec<char> {
-    if c.is_control() || c == '\\' {
+    if c.is_control() || c == '\\' || is_invisible(c) {
         c.escape_default().collect()
     } else {
         vec![c]
     }
+}
+
+/// Marks that reorder or hide text (Unicode Bidi_Control, zero width), and breaks of lines and paragraphs.
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn listed(globs: &[PathGlob]) -> String {

@@ -1,14 +1,20 @@
 //! A worker does what it should not, or hides it, or does honest work: what the audit makes of what the surveyor saw.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 #[path = "survey/attack.rs"]
 mod attack;
+#[path = "survey/hidden.rs"]
+mod hidden;
 #[path = "survey/port.rs"]
 mod port;
 #[path = "survey/protected.rs"]
 mod protected;
+#[path = "survey/random.rs"]
+mod random;
 #[path = "survey/scoped.rs"]
 mod scoped;
+#[path = "survey/traps.rs"]
+mod traps;
 #[path = "survey/world.rs"]
 mod world;
 
@@ -27,7 +33,14 @@ const THREADS: usize = 4;
 
 #[test]
 fn the_audit_names_what_a_worker_did_and_nothing_else() {
-    let all = [scoped::HONEST, scoped::PLAIN, scoped::HIDDEN, scoped::TRAPS, protected::PROTECTED].concat();
+    let all = [
+        scoped::HONEST,
+        scoped::PLAIN,
+        hidden::HIDDEN,
+        traps::TRAPS,
+        protected::PROTECTED,
+    ]
+    .concat();
     run(&all, Template::world);
 }
 
@@ -51,7 +64,13 @@ fn run(all: &[Attack], world: fn(&Template) -> World) {
         }
     });
     let wrong = wrong.into_inner().unwrap();
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), all.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        all.len(),
+        wrong.join("\n")
+    );
 }
 
 fn judge(attack: &Attack, world: &World) -> Result<(), String> {

@@ -229,11 +229,11 @@ impl Walk<'_> {
 
     fn hash(&mut self, mut file: File, path: &[u8]) -> Result<[u8; 32], CommitError> {
         let (mut hash, mut buffer) = (Sha256::new(), vec![0; CHUNK_BYTES]);
+        let full = self.ground.root.join(path_of(path));
         loop {
             if (self.ground.is_cancelled)() {
                 return Err(CommitError::Cancelled);
             }
-            let full = self.ground.root.join(path_of(path));
             let count = file
                 .read(&mut buffer)
                 .map_err(RepoError::io("read", &full))

@@ -144,3 +144,6 @@ fn how(old: &Entry<'_>, new: &Entry<'_>) -> Option<How> {
         _ => Some(How::Changed),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -158,7 +158,10 @@ pub(crate) fn globs(texts: &[&str]) -> Vec<PathGlob> {
 /// A goal with these rules in its contract, read as every goal is.
 pub(crate) fn goal(scope: Option<&[&str]>, immutable: &[&str]) -> Goal {
     let list = |globs: &[&str], prefix: &str| {
-        let texts: Vec<String> = globs.iter().map(|glob| format!("{:?}", format!("{prefix}{glob}"))).collect();
+        let texts: Vec<String> = globs
+            .iter()
+            .map(|glob| format!("{:?}", format!("{prefix}{glob}")))
+            .collect();
         texts.join(", ")
     };
     let scope = scope.map_or_else(String::new, |globs| format!("\"scope\": [{}], ", list(globs, "")));
