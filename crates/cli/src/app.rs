@@ -13,7 +13,7 @@ use crate::args::{self, AarCommand, Cli, Command, LogCommand, TaskCommand};
 use crate::error::{self, Failure};
 use crate::me::Me;
 use crate::out::Out;
-use crate::{aar, check, contract, demo, generate, init, log, run, status, task};
+use crate::{aar, check, contract, demo, generate, init, log, overrides, run, status, task};
 
 /// The whole program.
 pub(crate) fn main() -> ExitCode {
@@ -42,6 +42,10 @@ fn dispatch(command: &Command, me: &Me, out: &Out) -> Result<Exit, Failure> {
         Command::Retry(args) => task::retry(args, me, out),
         Command::Task(TaskCommand::Add(args)) => task::add(args, me, out),
         Command::Contract(command) => contract::obey(command, me, out),
+        Command::Halt(args) => overrides::halt(args, me, out),
+        Command::Resume(args) => overrides::resume(args, me, out),
+        Command::Dial(args) => overrides::dial(args, me, out),
+        Command::Approve(args) => overrides::approve(args, me, out),
         Command::Log(LogCommand::Show(args)) => log::show(args, out),
         Command::Log(LogCommand::Verify(args)) => log::verify(args, out),
         Command::Log(LogCommand::Query(args)) => log::query(args, out),

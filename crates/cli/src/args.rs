@@ -2,6 +2,7 @@
 
 mod aar;
 pub(crate) mod contract;
+pub(crate) mod overrides;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use machine_driver_state::time::Timestamp;
 
 pub(crate) use self::aar::{AarCommand, DidArgs, KeygenArgs, ShowArgs, SignArgs, VerifyArgs};
 pub(crate) use self::contract::{ContractCommand, TrustArgs};
+pub(crate) use self::overrides::{ApproveArgs, DialArgs, HaltArgs};
 use crate::{style, when};
 
 /// Works the tasks of a goal.json off: a fresh worker each, verified by a command's exit code, tried again with what
@@ -56,6 +58,14 @@ pub(crate) enum Command {
     /// Box 0: look at the contract, ratify it, take that back
     #[command(subcommand)]
     Contract(ContractCommand),
+    /// Stop everything: worker, verify, commits; nothing starts again before `resume`
+    Halt(HaltArgs),
+    /// Lift a halt
+    Resume(HaltArgs),
+    /// Turn the dial: what becomes of verified work. While a driver runs only to `propose`
+    Dial(DialArgs),
+    /// Approve one commit that cannot be undone
+    Approve(ApproveArgs),
     /// Look at the log, check it, or begin a new one
     #[command(subcommand)]
     Log(LogCommand),
@@ -309,7 +319,7 @@ fn is_goal(path: &Path) -> bool {
 }
 
 /// Commands that the specification has and this version has not.
-pub(crate) const LATER: [&str; 6] = ["halt", "resume", "dial", "approve", "ack", "monitor"];
+pub(crate) const LATER: [&str; 2] = ["ack", "monitor"];
 
 /// The exit codes, for the end of the help.
 fn exit_table() -> String {

@@ -189,6 +189,7 @@ fn path_of(error: &DriverError) -> Option<&Path> {
     match error {
         DriverError::ReadGoal { path, .. }
         | DriverError::Refused { path, .. }
+        | DriverError::Halted { goal: path, .. }
         | DriverError::Io { path, .. } => Some(path),
         DriverError::Store(
             StoreError::Io { path, .. }

@@ -15,6 +15,7 @@ mod log;
 mod me;
 mod narrate;
 mod out;
+mod overrides;
 mod run;
 mod signals;
 mod snippet;

@@ -52,6 +52,24 @@ impl Me {
     }
 }
 
+/// The name under which the user logged in: the account's, or what the environment says, or the number.
+pub(crate) fn login() -> String {
+    let id = rustix::process::getuid().as_raw().to_string();
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    // name:password:uid:… (passwd(5))
+    let account = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == id && !name.is_empty()).then(|| name.to_owned())
+    });
+    let said = || {
+        ["LOGNAME", "USER"]
+            .iter()
+            .find_map(|name| env::var(name).ok().filter(|name| !name.is_empty()))
+    };
+    account.or_else(said).unwrap_or_else(|| format!("uid {id}"))
+}
+
 fn is_on_path(called: &Path) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&path)

@@ -1,6 +1,7 @@
 //! A run in words: what a record says to whoever watches.
 
 mod gate;
+mod rule;
 
 use anstyle::Style;
 use machine_driver_governor::dial::{Granted, word};
@@ -104,7 +105,10 @@ pub(crate) fn lines(record: &Record, goal: &Goal, state: &State, paths: Option<u
         Event::GoalEdited(edited) => vec![plain(edited_line(edited))],
         Event::RecordSigned(attempt, signed) => vec![record_signed(&attempt.task, signed)],
         Event::Tampering(tampering) => vec![kept(style::BAD, tampering_line(tampering))],
-        event => gate::line(event, paths).into_iter().collect(),
+        event => gate::line(event, paths)
+            .or_else(|| rule::line(event))
+            .into_iter()
+            .collect(),
     }
 }
 
@@ -224,6 +228,7 @@ fn interrupted(cut_off: &Interrupted) -> String {
         Cut::Budget => "for the budget",
         Cut::Sigint => "by SIGINT",
         Cut::Sigterm => "by SIGTERM or SIGHUP",
+        Cut::Halt => return "stopped by the halt; goes on when that is lifted".into(),
         _ => "from outside",
     };
     format!("stopped {by}; the next run goes on with it")

@@ -74,6 +74,12 @@ fn hints(path: &Path, summed: &Summary, me: &Me) -> Vec<String> {
     let resume = me.on("run", path);
     let found = look(path).ok();
     match summed.exit {
+        Exit::Halted if found.as_ref().is_some_and(|found| found.state.halt().is_some()) => {
+            let lift = me.on("resume --reason TEXT", path);
+            vec![format!(
+                "everything is saved; when what it was halted for is settled, `{lift}`, then `{resume}`"
+            )]
+        }
         Exit::Interrupted | Exit::Terminated | Exit::Halted => {
             vec![format!("everything is saved; go on with `{resume}`")]
         }

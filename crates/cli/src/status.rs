@@ -11,7 +11,7 @@ use machine_driver::look::{Look, look};
 use machine_driver::{Clock as _, Exit, SystemClock};
 use machine_driver_governor::{budget, dial};
 use machine_driver_state::goal::{Goal, Status, Task};
-use machine_driver_state::state::{Run, Waiting};
+use machine_driver_state::state::{Approval, Run, Waiting};
 use machine_driver_state::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -20,6 +20,7 @@ use crate::args::StatusArgs;
 use crate::error::Failure;
 use crate::me::Me;
 use crate::out::Out;
+use crate::overrides::halt_json;
 use crate::run::{first_blocked, retry_word};
 
 /// How often `--watch` looks again.
@@ -116,6 +117,10 @@ fn next_command(seen: &Look, rows: &[Row], path: &Path, me: &Me) -> String {
             "a driver is at work; watch it with `{}`",
             me.on("status --watch", path)
         ),
+        None if seen.state.halt().is_some() => format!(
+            "when what it was halted for is settled: `{}`",
+            me.on("resume --reason TEXT", path)
+        ),
         None if seen.state.run() == Run::Halted => {
             format!("raise the limit in `budget`, then `{}`", me.on("run", path))
         }
@@ -163,12 +168,32 @@ fn status_json(seen: &Look, rows: &[Row], path: &Path, next: &str, now: Timestam
         "mode": dial::word(granted.mode),
         "because": granted.because,
         "driver": seen.driver,
+        "halt": seen.state.halt().map(halt_json),
+        "approvals": approvals_json(seen, now),
         "tasks": tasks,
         "alerts_waiting": alerts_json(seen),
         "budget": budget_json(goal, seen, now),
         "last_success_at": last_success(seen).map(|at| at.to_string()),
         "next": next,
     })
+}
+
+/// The approvals that stand, by task.
+fn approvals(seen: &Look, now: Timestamp) -> Vec<(&Task, &Approval)> {
+    let goal = seen.file.goal();
+    let standing = |task: &Task| {
+        let approval = seen.state.approval(&task.id)?;
+        let is_for_this =
+            approval.idempotency_key == task.idempotency_key && approval.contract == goal.contract_digest;
+        (is_for_this && now < approval.until).then_some(approval)
+    };
+    let tasks = goal.tasks.iter();
+    tasks.filter_map(|task| Some((task, standing(task)?))).collect()
+}
+
+fn approvals_json(seen: &Look, now: Timestamp) -> Vec<Value> {
+    let one = |(task, approval): (&Task, &Approval)| json!({"task": task.id.as_str(), "by": approval.by, "until": approval.until.to_string()});
+    approvals(seen, now).into_iter().map(one).collect()
 }
 
 fn alerts_json(seen: &Look) -> Vec<Value> {

@@ -30,12 +30,9 @@ impl Driver {
         let worker = Arc::clone(&self.worker);
         let (ended, cut, seen) =
             self.attended(attempt, Stage::Worker, |control| worker.run(&order, control))?;
-        let (now, event) = (
-            self.timeline.now(),
-            outcome::of_work(attempt.clone(), ended, cut, seen),
-        );
+        let event = outcome::of_work(attempt.clone(), ended, cut, seen);
         self.keep_an_eye_on(&event, order.output_file());
-        self.record(now, event)
+        self.record_step(event, index)
     }
 
     /// Where a commit is asked for, the evidence of this attempt must still be what was recorded when it is made.
@@ -58,7 +55,7 @@ impl Driver {
         tries: u32,
     ) -> Result<(), DriverError> {
         let order = self.verify_order(attempt, index)?;
-        let Some(judged) = self.read_change(attempt, tries)? else {
+        let Some(judged) = self.read_change(attempt, index, tries)? else {
             return Ok(());
         };
         let Some(judged) = self.audited(attempt, index, tries, judged)? else {
@@ -72,8 +69,7 @@ impl Driver {
         }
         let event = outcome::of_verify(attempt.clone(), verifier.id(), ended, cut, tries, judged);
         self.keep_an_eye_on(&event, order.output_file());
-        let now = self.timeline.now();
-        self.record(now, event)
+        self.record_step(event, index)
     }
 
     /// Ends what an earlier driver left running, and records that its attempt was cut off.

@@ -19,6 +19,7 @@ use crate::attend::Lookout;
 use crate::attest::Notary;
 use crate::clock::{Clock, SystemClock, Timeline};
 use crate::contract;
+use crate::control::Desk;
 use crate::default_ports;
 use crate::driver::{Driver, Parts, Until};
 use crate::error::DriverError;
@@ -208,7 +209,13 @@ impl Builder {
             }
             Ok(())
         };
-        let held = Held::take(&self.goal, self.store, &check)?;
+        let mut held = Held::take(&self.goal, self.store, &check)?;
+        let mut timeline = Timeline::new(self.clock);
+        timeline.go_on_from(held.state.last_at());
+        held.carry_out_pending(&timeline)?;
+        if let Some(halted) = held.halted() {
+            return Err(halted);
+        }
         let notary = Notary::of(held.goal(), self.signer, &held.store.paths().aar);
         let is_asked = held.goal().mode == Mode::Commit || notary.is_some();
         let phase = held.state.current().map(|current| &current.phase);
@@ -239,6 +246,7 @@ impl Builder {
         // Seen before they are read: a change from now on is one during the run.
         let watch = Watch::new(secrets.chain(documents.into_iter().flatten()), trust);
         let receipt = contract::receipt_seen(&held.file, self.trust.as_deref());
+        let desk = Desk::start(held.store.paths(), &self.stop).map_err(thread)?;
         Ok(Driver::new(Parts {
             lookout,
             held,
@@ -250,7 +258,8 @@ impl Builder {
             notary,
             mail,
             watch,
-            timeline: Timeline::new(self.clock),
+            timeline,
+            desk,
             stop: self.stop,
             until: self.until,
             listener: self.listener,

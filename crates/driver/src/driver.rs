@@ -23,6 +23,7 @@ use crate::attend::Lookout;
 use crate::attest::Notary;
 use crate::builder::Builder;
 use crate::clock::Timeline;
+use crate::control::Desk;
 use crate::error::DriverError;
 use crate::exit::Exit;
 use crate::hold::Held;
@@ -62,6 +63,7 @@ pub struct Driver {
     pub(crate) receipt: Option<ReceiptSeen>,
     pub(crate) timeline: Timeline,
     pub(crate) stop: Stop,
+    pub(crate) desk: Desk,
     until: Until,
     listener: Box<dyn FnMut(&Notice<'_>) + Send>,
     tier: &'static str,
@@ -86,6 +88,7 @@ pub(crate) struct Parts {
     pub(crate) receipt: Option<ReceiptSeen>,
     pub(crate) timeline: Timeline,
     pub(crate) stop: Stop,
+    pub(crate) desk: Desk,
     pub(crate) until: Until,
     pub(crate) listener: Box<dyn FnMut(&Notice<'_>) + Send>,
     pub(crate) tier: &'static str,
@@ -114,6 +117,7 @@ impl Driver {
             receipt: parts.receipt,
             timeline: parts.timeline,
             stop: parts.stop,
+            desk: parts.desk,
             until: parts.until,
             listener: parts.listener,
             tier: parts.tier,
@@ -229,9 +233,9 @@ impl Driver {
 
     fn work_off(&mut self) -> Result<Exit, DriverError> {
         loop {
+            self.carry_out()?;
             if let Some(cut) = self.stop.asked() {
-                self.cut_off(cut)?;
-                return Ok(stopped_by(cut));
+                return self.cut_off(cut);
             }
             self.take_mail()?;
             if self.is_enough() {
@@ -269,32 +273,6 @@ impl Driver {
         {
             Ok(()) => DriverError::Stuck(why),
             Err(error) => error,
-        }
-    }
-
-    /// A stop between two steps of an attempt is recorded as what it is, so that the next start does not take it for a crash.
-    fn cut_off(&mut self, by: Cut) -> Result<(), DriverError> {
-        let now = self.timeline.now();
-        match next_action(self.goal(), &self.held.state, self.worker.id(), now) {
-            Action::Record(event @ (Event::AlertRaised(_) | Event::AlertResolved(_))) => {
-                self.record_next(now, event)?;
-                self.cut_off(by)
-            }
-            Action::Attest(attempt, index, found) => {
-                self.attest(&attempt, index, &found)?;
-                self.cut_off(by)
-            }
-            // What is determined is recorded, but nothing new is begun.
-            Action::Record(event) if self.held.state.current().is_some() => self.record_next(now, event),
-            Action::Work(attempt, _) => self.record(now, outcome::cut_off(attempt, Stage::Worker, by)),
-            Action::Verify(attempt, ..) | Action::Commit(attempt, _) => {
-                self.record(now, outcome::cut_off(attempt, Stage::Verify, by))
-            }
-            Action::Wait(_) => match self.held.state.attempt_under_way(self.held.file.goal()) {
-                Some(attempt) => self.record(now, outcome::cut_off(attempt, Stage::Verify, by)),
-                None => Ok(()),
-            },
-            _ => Ok(()),
         }
     }
 
@@ -364,6 +342,7 @@ impl Driver {
     fn finished(&self, run: Run) -> Exit {
         match run {
             Run::Halted => Exit::BudgetHalt,
+            _ if self.held.state.halt().is_some() => Exit::Halted,
             _ if self.held.state.plan().blocked() > 0 => Exit::Blocked,
             _ => Exit::Done,
         }
@@ -380,16 +359,8 @@ impl fmt::Debug for Driver {
     }
 }
 
-const fn stopped_by(cut: Cut) -> Exit {
-    match cut {
-        Cut::Sigint => Exit::Interrupted,
-        Cut::Sigterm => Exit::Terminated,
-        _ => Exit::Halted,
-    }
-}
-
 /// Which boot of this machine it is; empty where the system does not tell.
-fn boot_id() -> String {
+pub(crate) fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map_or_else(|_| String::new(), |id| id.trim().to_owned())
 }

@@ -10,6 +10,7 @@ use machine_driver_state::goal::file::GoalError;
 use machine_driver_state::id::ActorId;
 use machine_driver_state::state::OutOfOrder;
 use machine_driver_state::store::StoreError;
+use machine_driver_state::time::Timestamp;
 
 use crate::exit::Exit;
 
@@ -102,6 +103,34 @@ pub enum DriverError {
         /// What a person can do about it.
         help: String,
     },
+    /// An operator's halt stands.
+    #[error("{} is halted: by {by} since {at}: {reason}", goal.display())]
+    Halted {
+        /// goal.json.
+        goal: PathBuf,
+        /// Who, as they say.
+        by: String,
+        /// Why.
+        reason: String,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// A driver that runs can only be told to do less.
+    #[error("{what}")]
+    Running {
+        /// What it cannot be told.
+        what: String,
+        /// What a person can do about it.
+        help: String,
+    },
+    /// A driver that was to be halted did not answer, and could not be ended.
+    #[error("{what}")]
+    NotEnded {
+        /// Why not.
+        what: String,
+        /// What a person can do about it.
+        help: String,
+    },
     /// A task's name fits nothing, or not a task that this can be done to.
     #[error("{what}")]
     Task {
@@ -118,7 +147,10 @@ impl DriverError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Goal(_) | Self::ReadGoal { .. } | Self::Refused { .. } => Exit::BadGoal,
-            Self::Store(StoreError::Locked { .. } | StoreError::TreeLocked { .. }) => Exit::Locked,
+            Self::Store(StoreError::Locked { .. } | StoreError::TreeLocked { .. }) | Self::Running { .. } => {
+                Exit::Locked
+            }
+            Self::Halted { .. } => Exit::Halted,
             Self::Task { .. } | Self::Ratification { .. } => Exit::Usage,
             Self::NotKept { .. } => Exit::NotVerified,
             Self::Cancelled(Cut::Sigint) => Exit::Interrupted,
@@ -132,7 +164,19 @@ impl DriverError {
     #[must_use]
     pub fn next_step(&self) -> Option<String> {
         match self {
-            Self::Refused { help, .. } | Self::Task { help, .. } | Self::Ratification { help, .. } => Some(help.clone()),
+            Self::Refused { help, .. }
+            | Self::Task { help, .. }
+            | Self::Ratification { help, .. }
+            | Self::Running { help, .. }
+            | Self::NotEnded { help, .. } => Some(help.clone()),
+            Self::Halted { goal, .. } => Some(format!(
+                "When what it was halted for is settled: `machine-driver resume --reason TEXT{}`.",
+                if goal.file_name().is_some_and(|name| name == "goal.json") {
+                    String::new()
+                } else {
+                    format!(" {}", goal.display())
+                }
+            )),
             Self::ReadGoal { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("Write one with `machine-driver init`, or name the file as the last argument.".into())
             }

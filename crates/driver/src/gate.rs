@@ -46,6 +46,7 @@ impl Driver {
     pub(crate) fn read_change(
         &mut self,
         attempt: &AttemptRef,
+        index: usize,
         tries: u32,
     ) -> Result<Option<Judged>, DriverError> {
         let is_asked = self.held.state.gate() || self.held.state.records();
@@ -55,8 +56,7 @@ impl Driver {
         let read = |control: &Control<'_>| committer.read_change(control);
         let (read, cut, _) = self.attended(attempt, Stage::Verify, read)?;
         if let Some(by) = cut {
-            let now = self.timeline.now();
-            self.record(now, outcome::cut_off(attempt.clone(), Stage::Verify, by))?;
+            self.record_step(outcome::cut_off(attempt.clone(), Stage::Verify, by), index)?;
             return Ok(None);
         }
         let why = match read {
@@ -141,8 +141,9 @@ impl Driver {
     ) -> Result<(), DriverError> {
         let head = self.held.state.head();
         self.look_around()?;
-        if self.held.state.head() != head {
-            return Ok(()); // Somebody is told first; then the gate is asked.
+        self.carry_out()?;
+        if self.held.state.head() != head || self.stop.asked().is_some() {
+            return Ok(()); // That comes first; then the gate is asked.
         }
         let now = self.timeline.now();
         let permit = match decide(self.goal(), &self.held.state, index, now) {

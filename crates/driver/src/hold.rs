@@ -40,7 +40,7 @@ pub(crate) struct Held {
     pub(crate) seal: Option<Arc<dyn Seal>>,
     /// Where copies of governance records go.
     pub(crate) sink: Option<Sink>,
-    _tree: TreeLock,
+    _tree: Option<TreeLock>,
 }
 
 /// What folding the log has brought.
@@ -78,11 +78,20 @@ impl Held {
             file = parse(text.as_bytes(), path)?;
             check(&file)?;
         }
-        Self::fold(store, file, tree)
+        Self::fold(store, file, Some(tree))
+    }
+
+    /// The same without the lock on the tree: for those who record something and touch no tree.
+    pub(crate) fn take_log(path: &Path) -> Result<Self, DriverError> {
+        let file = read_goal(path)?;
+        let mut store = Keep::open(&Paths::of(path))?;
+        let newer = store.goal_text()?.filter(|text| text != file.source());
+        let file = newer.map_or(Ok(file), |text| parse(text.as_bytes(), path))?;
+        Self::fold(store, file, None)
     }
 
     /// Folds the log of a goal that is locked and was found good.
-    fn fold(mut store: Keep, file: GoalFile, tree: TreeLock) -> Result<Self, DriverError> {
+    fn fold(mut store: Keep, file: GoalFile, tree: Option<TreeLock>) -> Result<Self, DriverError> {
         let mut folded = Folded {
             sink: Sink::of(&file)?,
             ..Folded::default()
@@ -206,7 +215,7 @@ impl Held {
             then: Then::new(),
             seal,
             sink: None,
-            _tree: tree,
+            _tree: Some(tree),
         })
     }
 

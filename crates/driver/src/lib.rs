@@ -146,10 +146,13 @@ mod attend;
 mod attest;
 mod audit;
 mod builder;
+mod carry_out;
 mod clock;
 pub mod contract;
+mod control;
 #[cfg(feature = "command")]
 pub mod council;
+mod cut;
 pub mod default_ports;
 mod driver;
 mod error;

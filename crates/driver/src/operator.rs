@@ -1,4 +1,10 @@
-//! What an operator does between runs. Each takes the goal's lock, so none of it can happen to a driver that runs.
+//! What an operator does. Each takes the goal's lock, so none of it can happen to a driver that runs; but for a halt and a dial
+//! that is turned down, which a driver that runs is asked for.
+
+mod approve;
+mod dial;
+mod halt;
+mod wedged;
 
 use std::path::Path;
 
@@ -6,12 +12,34 @@ use machine_driver_state::event::{Event, Retried, TaskAdded};
 use machine_driver_state::goal::Status;
 use machine_driver_state::goal::file::GoalFile;
 use machine_driver_state::id::TaskId;
-use machine_driver_state::store::Kept;
+use machine_driver_state::store::{Kept, StoreError};
 use serde_json::Value;
 
 use crate::clock::{Clock, Timeline};
 use crate::error::DriverError;
 use crate::hold::Held;
+
+pub use approve::{APPROVAL_MAX, APPROVAL_USUAL, Approval, approve};
+pub use dial::{Turned, dial};
+pub use halt::{Halted, Lifted, halt, resume};
+
+/// Who asks for something, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Because {
+    /// Who, as they say.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Because {
+    /// Texts are cut, and control characters left out.
+    #[must_use]
+    pub fn new(by: &str, reason: &str) -> Self {
+        let (by, reason) = crate::control::cleaned(by, reason);
+        Self { by, reason }
+    }
+}
 
 /// Puts a blocked task back, and the tasks that were blocked behind it. Its attempts stay in the log. Returns all that
 /// were put back.
@@ -103,6 +131,30 @@ pub(crate) fn take(goal: &Path, clock: impl Clock + 'static) -> Result<(Held, Ti
     let mut timeline = Timeline::new(std::sync::Arc::new(clock));
     timeline.go_on_from(held.state.last_at());
     Ok((held, timeline))
+}
+
+/// Takes the log alone, and carries out what was asked for and never was. `what` cannot be told to a driver that runs.
+fn take_log(goal: &Path, clock: impl Clock + 'static, what: &str) -> Result<(Held, Timeline), DriverError> {
+    let mut held = Held::take_log(goal).map_err(|error| while_it_runs(error, what))?;
+    let mut timeline = Timeline::new(std::sync::Arc::new(clock));
+    timeline.go_on_from(held.state.last_at());
+    held.carry_out_pending(&timeline)?;
+    held.opening(timeline.now())?;
+    Ok((held, timeline))
+}
+
+fn while_it_runs(error: DriverError, what: &str) -> DriverError {
+    let DriverError::Store(StoreError::Locked { holder, .. }) = error else {
+        return error;
+    };
+    let who = holder.map_or_else(String::new, |pid| format!(" (process id {pid})"));
+    DriverError::Running {
+        what: format!(
+            "a driver works on this goal{who}, and while one runs it can only be told to do less: {what}"
+        ),
+        help: "Wait for its end, or end it with `machine-driver halt --reason TEXT`; then say it again."
+            .into(),
+    }
 }
 
 const fn word(status: Status) -> &'static str {

@@ -47,6 +47,10 @@ fn the_goal_is_the_last_argument_of_every_command_that_works_on_one() {
         "status --watch g.json",
         "retry t1 g.json",
         "task add --goal text g.json",
+        "halt --reason smoke --as ann g.json",
+        "resume --reason settled g.json",
+        "dial propose g.json",
+        "approve t1 --for 30m g.json",
         "log show --last 3 g.json",
         "log verify g.json",
         "log verify --did-json d.json --did-dir dids g.json",
@@ -69,7 +73,12 @@ fn refused(words: &str, kind: ErrorKind) {
 #[test]
 fn what_makes_no_sense_is_refused() {
     refused("", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
-    refused("halt", ErrorKind::InvalidSubcommand);
+    refused("ack", ErrorKind::InvalidSubcommand);
+    refused("halt", ErrorKind::MissingRequiredArgument);
+    refused("resume", ErrorKind::MissingRequiredArgument);
+    refused("dial", ErrorKind::MissingRequiredArgument);
+    refused("dial loud", ErrorKind::InvalidValue);
+    refused("approve t1 --for 8", ErrorKind::ValueValidation);
     refused("no-such-file", ErrorKind::InvalidSubcommand);
     refused("run --max-tasks 0", ErrorKind::ValueValidation);
     refused("run --once --max-tasks 1", ErrorKind::ArgumentConflict);
@@ -119,6 +128,10 @@ fn help_is_as_people_read_it() {
         "status",
         "retry",
         "task add",
+        "halt",
+        "resume",
+        "dial",
+        "approve",
         "log show",
         "log verify",
         "log query",

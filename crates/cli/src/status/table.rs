@@ -6,17 +6,22 @@ use std::fmt::{Display, Write as _};
 use anstyle::Style;
 use machine_driver::look::Look;
 use machine_driver_governor::dial;
-use machine_driver_state::goal::Status;
+use machine_driver_state::goal::{Status, Task};
+use machine_driver_state::state::Approval;
 use machine_driver_state::time::Timestamp;
 
-use super::{Row, last_success, used};
+use super::{Row, approvals, last_success, used};
 use crate::escape;
 use crate::narrate::counted;
+use crate::overrides::standing;
 use crate::style::{self, paint};
 use crate::when;
 
 /// Characters of the reason.
 const WHY_CHARS: usize = 100;
+
+/// Approvals that are listed.
+const SHOWN: usize = 5;
 
 /// Characters of an id in its column; a longer one moves the rest of its line.
 const ID_CHARS: usize = 24;
@@ -39,7 +44,9 @@ pub(super) fn text(seen: &Look, rows: &[Row], now: Timestamp) -> String {
     }
     text.push('\n');
     let under = [
+        ("halted", seen.state.halt().map(standing)),
         ("mode", mode(seen, now)),
+        ("approved", approved(seen, now)),
         ("alerts", alerts(seen)),
         ("budget", Some(budget(seen, now))),
         ("last success", Some(last(seen, now))),
@@ -105,6 +112,23 @@ fn mode(seen: &Look, now: Timestamp) -> Option<String> {
     let (mode, because) = (dial::word(granted.mode), granted.because?);
     let asked = dial::word(seen.file.goal().mode);
     Some(format!("{mode}, not {asked}: {}", escape::cut(&because, 300)))
+}
+
+/// The commits that a person approved, and until when.
+fn approved(seen: &Look, now: Timestamp) -> Option<String> {
+    let standing = approvals(seen, now);
+    let one = |(task, approval): &(&Task, &Approval)| {
+        let (by, until) = (escape::cut(&approval.by, 80), when::moment(approval.until));
+        format!("{} until {until}, by {by}", task.id)
+    };
+    let shown: Vec<String> = standing.iter().take(SHOWN).map(one).collect();
+    let more = standing.len().saturating_sub(SHOWN);
+    let more = if more > 0 {
+        format!("; {more} more")
+    } else {
+        String::new()
+    };
+    (!shown.is_empty()).then(|| shown.join("; ") + &more)
 }
 
 /// What has not reached a person yet, and through what it is to.

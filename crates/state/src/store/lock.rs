@@ -9,15 +9,12 @@ use std::time::Duration;
 
 use super::disk::{Access, Disk, DiskFile, RealDisk, read_whole};
 use super::error::StoreError;
+use super::last::last_of;
 use crate::event::Event;
-use crate::record::Record;
 
 /// A dying guardian may hold the lock a little longer than its driver: 30 tries, 10 ms apart.
 const TRIES: u32 = 30;
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// How far from its end a log is searched for the last `driver_up`.
-const SEARCHED: u64 = 16 << 20;
 
 /// Opens the log and takes the exclusive lock on it. With [`Access::Create`] an empty log is made where none is.
 ///
@@ -47,33 +44,11 @@ pub fn lock_log(disk: &dyn Disk, path: &Path, access: Access) -> Result<Arc<dyn 
 
 /// The process id in the last `driver_up` of a log that another holds; a best effort for a message.
 fn last_driver(log: &dyn DiskFile) -> io::Result<Option<u32>> {
-    const MARK: &[u8] = br#""event":"driver_up""#;
-    const BLOCK: u64 = 64 << 10;
-    let mut end = log.len()?;
-    let floor = end.saturating_sub(SEARCHED);
-    let mut tail = Vec::new();
-    while end > floor {
-        let start = end.saturating_sub(BLOCK);
-        let mut block = vec![0; usize::try_from(end - start).unwrap_or(0)];
-        let read = log.read_at(start, &mut block)?;
-        block.truncate(read);
-        block.append(&mut tail);
-        tail = block;
-        let lines = tail.split(|&byte| byte == b'\n');
-        let driver_up = lines
-            .rev()
-            .find(|line| line.windows(MARK.len()).any(|part| part == MARK));
-        if let Some(Event::DriverUp(up)) = driver_up
-            .and_then(|line| Record::read(line).ok())
-            .map(|record| record.event)
-        {
-            return Ok(Some(up.pid));
-        }
-        // Only the piece of a line at its front can still become one.
-        tail.truncate(tail.iter().position(|&byte| byte == b'\n').unwrap_or(tail.len()));
-        end = start;
-    }
-    Ok(None)
+    let last = last_of(log, "driver_up", |_| true)?;
+    Ok(last.and_then(|event| match event {
+        Event::DriverUp(up) => Some(up.pid),
+        _ => None,
+    }))
 }
 
 /// Keeps other goals off a tree while it lives.

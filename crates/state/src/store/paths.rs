@@ -101,7 +101,23 @@ impl Paths {
     pub fn own_prefixes(&self) -> Vec<PathBuf> {
         let mut log = self.log.file_stem().unwrap_or_default().to_owned();
         log.push(".");
-        vec![self.goal_edited(""), self.folder.join(log)]
+        vec![
+            self.goal_edited(""),
+            self.folder.join(log),
+            self.control_beside("refused-"),
+        ]
+    }
+
+    /// Where something is moved to that stood in place of [`Paths::control`]: `control.refused-NUMBER`.
+    #[must_use]
+    pub fn control_refused(&self, number: u32) -> PathBuf {
+        self.control_beside(&format!("refused-{number}"))
+    }
+
+    fn control_beside(&self, what: &str) -> PathBuf {
+        let mut name = self.control.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{what}"));
+        self.folder.join(name)
     }
 
     /// Where an edit of goal.json is kept: `goal.json.edited-WHEN`.
@@ -183,7 +199,8 @@ mod tests {
         ] {
             assert!(own.contains(&Path::new("/w").join(file)), "{file}");
         }
-        let prefixes = ["/w/n.json.edited-", "/w/n.driver-log."];
+        assert_eq!(paths.control_refused(2), Path::new("/w/n.control.refused-2"));
+        let prefixes = ["/w/n.json.edited-", "/w/n.driver-log.", "/w/n.control.refused-"];
         assert_eq!(paths.own_prefixes(), prefixes.map(PathBuf::from));
     }
 }

@@ -1,0 +1,282 @@
+//! Halt and resume.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use machine_driver_state::event::{Event, OverrideKind, OverrideLifted};
+use machine_driver_state::state::Halt;
+use machine_driver_state::store::{Access, FileStore, Paths, StoreError, last_event};
+
+use super::{Because, take_log, wedged};
+use crate::clock::{Clock, Timeline};
+use crate::control::{Folder, Request, Standing};
+use crate::error::DriverError;
+use crate::hold::Held;
+use crate::processes::end_leftovers;
+
+/// How long a driver has to do what a halt asks for, before it is ended.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long what is left of an ended driver has to go.
+const ENDING: Duration = Duration::from_millis(1_900);
+
+/// How often the lock is tried.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A halt that stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Halted {
+    /// From asking until no worker ran any more and no commit could be made.
+    pub delay: Duration,
+    /// Process id of the driver that was told, where one ran; 0 where that is not known.
+    pub driver: Option<u32>,
+    /// It did not answer and was killed.
+    pub ended: bool,
+    /// Processes of an earlier driver that was killed, which still ran and were ended.
+    pub left_over: u32,
+    /// The halt that stood already.
+    pub before: Option<Halt>,
+    /// Why it could not be recorded yet. No driver runs; the next one finds the request, records it and does not start.
+    pub not_recorded: Option<String>,
+}
+
+/// A halt that was lifted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lifted {
+    /// The halt.
+    pub halt: Halt,
+}
+
+/// Stops everything about a goal, and lets nothing start before [`resume`]: a driver that runs ends its worker, its verify or
+/// its wait and makes no more commits; one that does not answer within 3 s is killed, if it is certain that it is that driver.
+///
+/// # Errors
+/// [`DriverError::NotEnded`] where something holds the goal and cannot be ended for certain: the request stays where a driver
+/// finds it. [`DriverError`] where there is no such goal, or the disk fails.
+pub fn halt(goal: &Path, because: &Because, clock: impl Clock + 'static) -> Result<Halted, DriverError> {
+    let begun = Instant::now();
+    let paths = Paths::of(goal);
+    if let (Err(source), false) = (std::fs::metadata(&paths.goal), paths.log.exists()) {
+        let path = goal.to_owned();
+        return Err(DriverError::ReadGoal { path, source });
+    }
+    let request = Request::new(OverrideKind::Halt, &because.by, &because.reason, clock.now());
+    let asked = put(&paths, &request);
+    Halting {
+        goal,
+        paths,
+        request,
+        begun,
+        driver: None,
+        ended: false,
+    }
+    .carry_through(asked, Timeline::new(Arc::new(clock)))
+}
+
+/// Lifts the halt that stands: a driver may start again.
+///
+/// # Errors
+/// [`DriverError::Running`] while a driver runs, [`DriverError::Task`] where no halt stands; [`DriverError`] as from a run.
+pub fn resume(goal: &Path, because: &Because, clock: impl Clock + 'static) -> Result<Lifted, DriverError> {
+    let what = "it is resumed when it has ended";
+    let (mut held, timeline) = take_log(goal, clock, what)?;
+    let Some(halt) = held.state.halt().cloned() else {
+        return Err(DriverError::Task {
+            what: "no halt stands, so there is nothing to resume".into(),
+            help: "Start a driver with `machine-driver run`.".into(),
+        });
+    };
+    let Because { by, reason } = because.clone();
+    held.append(
+        timeline.now(),
+        Event::OverrideLifted(OverrideLifted { by, reason }),
+    )?;
+    held.checkpoint()?;
+    Ok(Lifted { halt })
+}
+
+/// Leaves a request where a driver finds it.
+pub(super) fn put(paths: &Paths, request: &Request) -> Result<(), DriverError> {
+    let put = Folder::make(paths).and_then(|(folder, _)| folder.put(request, paths));
+    put.map_err(|source| DriverError::Io {
+        operation: "leave a request in",
+        path: paths.control.clone(),
+        source,
+    })
+}
+
+/// A halt that is being carried through.
+struct Halting<'a> {
+    goal: &'a Path,
+    paths: Paths,
+    request: Request,
+    begun: Instant,
+    driver: Option<u32>,
+    ended: bool,
+}
+
+impl Halting<'_> {
+    fn carry_through(
+        mut self,
+        asked: Result<(), DriverError>,
+        mut timeline: Timeline,
+    ) -> Result<Halted, DriverError> {
+        // A driver that cannot be asked is not waited for.
+        let patience = asked.as_ref().map_or(Duration::ZERO, |()| PATIENCE);
+        if !self.wait_for_lock(patience)? {
+            if let Some(delay) = self.effective() {
+                return Ok(self.outcome(delay, 0, None)); // It is only slow to put things away.
+            }
+            self.end_driver(asked.err())?;
+        }
+        let stopped = self.begun.elapsed();
+        match Held::take_log(self.goal) {
+            Ok(mut held) => {
+                timeline.go_on_from(held.state.last_at());
+                self.record(&mut held, &timeline, stopped)
+            }
+            Err(error) if asked_or_not_there(&self.paths, &self.request) => {
+                let why = crate::outcome::chain(&error);
+                Ok(Halted {
+                    not_recorded: Some(why),
+                    ..self.outcome(stopped, 0, None)
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether nobody holds the goal any more.
+    fn wait_for_lock(&mut self, patience: Duration) -> Result<bool, DriverError> {
+        let until = self.begun + patience;
+        loop {
+            match self.is_free()? {
+                true => return Ok(true),
+                false if Instant::now() >= until => return Ok(false),
+                false => self.ask_again(),
+            }
+            thread::sleep(TICK);
+        }
+    }
+
+    /// One try takes up to 300 ms by itself.
+    fn is_free(&mut self) -> Result<bool, DriverError> {
+        if !self.paths.log.exists() {
+            return Ok(true);
+        }
+        match FileStore::open(&self.paths, Access::Write) {
+            Ok(_) => Ok(true),
+            Err(StoreError::Locked { holder, .. }) => {
+                self.driver = self.driver.or(Some(holder.unwrap_or(0)));
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A worker may have removed the request, or the whole folder.
+    fn ask_again(&self) {
+        let standing = Folder::open(&self.paths.control).map(|folder| folder.standing(&self.request.id));
+        if !matches!(standing, Ok(Standing::Waiting | Standing::Taken)) && self.effective().is_none() {
+            // Where that fails again, the driver is ended when the time is over.
+            drop(put(&self.paths, &self.request));
+        }
+    }
+
+    /// The delay that the log has of this request.
+    fn effective(&self) -> Option<Duration> {
+        let is_it =
+            |event: &Event| matches!(event, Event::OverrideEffective(one) if one.id == self.request.id);
+        match last_event(&self.paths.log, "override_effective", is_it) {
+            Ok(Some(Event::OverrideEffective(one))) => Some(Duration::from_millis(one.delay_ms)),
+            _ => None,
+        }
+    }
+
+    fn end_driver(&mut self, why: Option<DriverError>) -> Result<(), DriverError> {
+        let ended = wedged::end(&self.paths);
+        if let Ok(pid) = ended {
+            (self.driver, self.ended) = (Some(pid), true);
+        }
+        // Its guardian holds the goal until all is ended; so does one whose driver is gone.
+        let until = Instant::now() + ENDING;
+        while !self.is_free()? {
+            if Instant::now() >= until {
+                return Err(not_ended(&self.paths, ended, why));
+            }
+            thread::sleep(TICK);
+        }
+        Ok(())
+    }
+
+    fn record(self, held: &mut Held, timeline: &Timeline, stopped: Duration) -> Result<Halted, DriverError> {
+        let before = held
+            .state
+            .halt()
+            .filter(|halt| halt.id != self.request.id)
+            .cloned();
+        let left_over = end_what_was_left(held)?;
+        let by_driver = self.effective();
+        if by_driver.is_none() {
+            let delay = if left_over > 0 {
+                self.begun.elapsed()
+            } else {
+                stopped
+            };
+            held.halt(&self.request, delay, self.ended, timeline)?;
+        }
+        if let Ok(folder) = Folder::open(&self.paths.control) {
+            folder.remove(&self.request.id);
+        }
+        Ok(self.outcome(by_driver.unwrap_or(stopped), left_over, before))
+    }
+
+    fn outcome(&self, delay: Duration, left_over: u32, before: Option<Halt>) -> Halted {
+        Halted {
+            delay,
+            driver: self.driver,
+            ended: self.ended,
+            left_over,
+            before,
+            not_recorded: None,
+        }
+    }
+}
+
+/// A driver and its guardian that were both killed may have left a worker running.
+fn end_what_was_left(held: &Held) -> Result<u32, DriverError> {
+    let current = held.state.current().filter(|current| !current.cut_off);
+    current.map_or(Ok(0), |current| {
+        end_leftovers(current.session.as_str(), current.mark.clone())
+    })
+}
+
+/// Whether the next driver finds the request.
+fn asked_or_not_there(paths: &Paths, request: &Request) -> bool {
+    let standing = Folder::open(&paths.control).map(|folder| folder.standing(&request.id));
+    matches!(standing, Ok(Standing::Waiting | Standing::Taken))
+}
+
+fn not_ended(paths: &Paths, ended: Result<u32, wedged::NotIt>, asked: Option<DriverError>) -> DriverError {
+    let asked = asked.map(|error| format!("; it could not be asked either: {error}"));
+    let (what, help) = match ended {
+        Ok(pid) => (
+            format!("the driver with process id {pid} was killed, but what it had started still runs"),
+            "What runs can be seen with `ps`; the goal is free when all of it has ended.".to_owned(),
+        ),
+        Err(why) => (
+            format!(
+                "{} is held by somebody who does not answer: {}",
+                paths.log.display(),
+                why.what
+            ),
+            why.help(paths),
+        ),
+    };
+    DriverError::NotEnded {
+        what: what + &asked.unwrap_or_default(),
+        help,
+    }
+}
