@@ -74,6 +74,7 @@ impl Driver {
                 return Ok(None);
             }
             Err(Unknown::Because(why)) => return self.not_audited(attempt, &why, tries),
+            Err(Unknown::Unseen(audit)) => *audit,
         };
         self.keep_findings(attempt, &audit.findings)?;
         if !audit.findings.holds() {
@@ -116,7 +117,15 @@ impl Driver {
         let audit = found
             .unwrap_or_else(|| Err(panicked()))
             .and_then(|survey| self.ask_rules(&surveyor, attempt, index, survey));
-        Ok(audit.map_err(|error| Unknown::Because(outcome::chain(&error))))
+        Ok(audit.map_err(|error| match (error, self.held.state.standing()) {
+            // It could be seen when the run began, so that is the worker's doing.
+            (CommitError::Refused { why }, Some(standing)) => {
+                let findings = Rules::of(self.goal(), index).unseen(&why);
+                let record = findings.record(standing.clone());
+                Unknown::Unseen(Box::new(Audit { findings, record }))
+            }
+            (error, _) => Unknown::Because(outcome::chain(&error)),
+        }))
     }
 
     fn ask_rules(
@@ -195,6 +204,8 @@ impl Driver {
 /// Why there is no finding.
 enum Unknown {
     Cut(Cut),
+    /// The worker left the tree in a state in which nobody can see what it changed.
+    Unseen(Box<Audit>),
     Because(String),
 }
 

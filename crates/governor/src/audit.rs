@@ -132,6 +132,21 @@ impl<'g> Rules<'g> {
         }
     }
 
+    /// What they say of a tree that cannot be seen any more, though it could when the run began: nobody knows that they hold.
+    #[must_use]
+    pub fn unseen(&self, why: &str) -> Findings {
+        let finding = |rule: &str| Finding {
+            holds: false,
+            text: format!("{rule}: what was changed cannot be seen: {why}\n"),
+        };
+        Findings {
+            scope: self.limit_scope().then(|| finding("scope")),
+            immutable: self.protect().then(|| finding("immutable")),
+            paths: 0,
+            rules: self.digest(),
+        }
+    }
+
     fn ask_scope(&self, since_start: &[Difference], since_task: &[Difference]) -> Finding {
         let is_outside = |scope: Option<&[PathGlob]>, difference: &Difference| {
             scope.is_some_and(|globs| !globs.iter().any(|glob| glob.fits(&difference.path)))

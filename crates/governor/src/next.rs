@@ -17,6 +17,10 @@ use crate::{INTERRUPTIONS_MAX, UNAVAILABLE_MAX, alerts, budget, wait};
 
 /// What the driver does next. It does that one thing, records what came of it, and asks again.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, on the stack of the loop"
+)]
 pub enum Action {
     /// Record this and nothing else: every field is determined.
     Record(Event),

@@ -62,7 +62,7 @@ fn lifted() -> Event {
 fn approved(world: &World, for_seconds: u64) -> Approved {
     Approved {
         task: id(0),
-        idempotency_key: world.goal.tasks[0].idempotency_key,
+        idempotency_key: world.goal.tasks.first().unwrap().idempotency_key,
         contract: world.goal.contract_digest,
         by: "ann".into(),
         reason: "looked at".into(),

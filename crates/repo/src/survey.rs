@@ -9,6 +9,7 @@ mod which;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use machine_driver_governor::{CommitError, Surveyor};
@@ -134,15 +135,18 @@ impl FolderSurveyor {
         }
     }
 
+    const fn own(&self) -> &Own {
+        match &self.kind {
+            Kind::Repository(repository) => &repository.own,
+            Kind::Plain(plain) => &plain.own,
+        }
+    }
+
     fn files(&self, which: Which<'_>, cancel: &Cancel) -> Result<Digest, CommitError> {
-        let (own, is_repository) = match &self.kind {
-            Kind::Repository(repository) => (&repository.own, true),
-            Kind::Plain(plain) => (&plain.own, false),
-        };
         let ground = Ground {
             root: self.root(),
-            own,
-            is_repository,
+            own: self.own(),
+            is_repository: matches!(self.kind, Kind::Repository(_)),
             limits: self.limits,
             is_cancelled: &|| cancel.is_cancelled(),
         };
@@ -229,6 +233,8 @@ impl Surveyor for FolderSurveyor {
         let mut all = self.compare_trees(before.tree.as_ref(), after.tree.as_ref(), Place::Tree)?;
         all.extend(self.compare_trees(before.index.as_ref(), after.index.as_ref(), Place::Index)?);
         all.extend(self.compare_files(before, after)?);
+        // Those of the driver's files that a worker staged or committed by itself enter no commit of ours.
+        all.retain(|difference| !self.own().holds(difference.path.as_os_str().as_bytes()));
         all.sort_by(|a, b| (&a.path, a.place).cmp(&(&b.path, b.place)));
         Ok(all)
     }

@@ -9,6 +9,7 @@ use machine_driver_state::event::*;
 use machine_driver_state::goal::Status;
 use machine_driver_state::id::{ActorId, Digest, SessionId, TaskId};
 use machine_driver_state::record::{Head, Record};
+use machine_driver_state::survey::Survey;
 use machine_driver_state::time::Timestamp;
 use machine_driver_state::usage::Usage;
 use proptest::prelude::*;
@@ -59,6 +60,113 @@ fn actor() -> ActorId {
 
 const TEXT: &str = "ü \"quoted\"\n\u{1b}[2J {task} $(x)";
 
+fn survey() -> Survey {
+    let object = |n: &str| ObjectId::new(&n.repeat(40)).unwrap();
+    Survey {
+        tree: Some(object("a")),
+        index: Some(object("b")),
+        files: Some(digest(8)),
+    }
+}
+
+fn audit() -> Audited {
+    let found = |holds| RuleFound {
+        holds,
+        output: OutputDigest::of(b"rule"),
+    };
+    Audited {
+        rules: digest(7),
+        survey: survey(),
+        paths: 3,
+        scope: Some(found(true)),
+        immutable: Some(found(false)),
+    }
+}
+
+fn driver_up() -> Event {
+    let text = || TEXT.to_owned();
+    Event::DriverUp(DriverUp {
+        version: text(),
+        pid: 7,
+        boot_id: text(),
+        goal: text(),
+        goal_sha256: digest(2),
+        mode_asked: "commit".into(),
+        mode: "propose".into(),
+        tier: "guardian".into(),
+        gate: true,
+        repo: Some(change()),
+        sinks: vec!["telegram".into(), text()],
+        records: true,
+        sealed: true,
+        receipt: Some(ReceiptSeen {
+            sha256: digest(4),
+            why: Some(text()),
+        }),
+        survey: Some(survey()),
+    })
+}
+
+/// Events of governance, with every field that they may have.
+fn rule_events() -> Vec<Event> {
+    let text = || TEXT.to_owned();
+    let (before, after, contract) = (digest(1), digest(2), digest(3));
+    let request = RequestId::new(&"5".repeat(32)).unwrap();
+    let at = Timestamp::from_millis(1_795_341_600_123);
+    vec![
+        Event::ContractRatified(ContractRatified {
+            before,
+            after,
+            contract,
+            by: text(),
+            signer: Some(text()),
+            transcript: Some(digest(9)),
+        }),
+        Event::ContractRevoked(ContractRevoked {
+            before,
+            after,
+            by: text(),
+            reason: text(),
+        }),
+        Event::DialChanged(DialChanged {
+            before,
+            after,
+            from: "commit".into(),
+            to: "propose".into(),
+            by: text(),
+            reason: text(),
+            running: true,
+        }),
+        Event::OverrideRequested(OverrideRequested {
+            id: request.clone(),
+            kind: OverrideKind::Halt,
+            by: text(),
+            reason: text(),
+            asked_at: at,
+            running: false,
+        }),
+        Event::OverrideEffective(OverrideEffective {
+            id: request,
+            kind: OverrideKind::Dial,
+            delay_ms: 250,
+            ended: true,
+            running: true,
+        }),
+        Event::OverrideLifted(OverrideLifted {
+            by: text(),
+            reason: text(),
+        }),
+        Event::Approved(Approved {
+            task: id(),
+            idempotency_key: digest(4),
+            contract,
+            by: text(),
+            reason: text(),
+            until: at,
+        }),
+    ]
+}
+
 /// Events about the goal, with every field that they may have.
 fn run_events() -> Vec<Event> {
     let text = || TEXT.to_owned();
@@ -76,23 +184,7 @@ fn run_events() -> Vec<Event> {
         reason: Some(text()),
     };
     vec![
-        Event::DriverUp(DriverUp {
-            version: text(),
-            pid: 7,
-            boot_id: text(),
-            goal: text(),
-            goal_sha256: digest(2),
-            mode_asked: "commit".into(),
-            mode: "propose".into(),
-            tier: "guardian".into(),
-            gate: true,
-            repo: Some(change()),
-            sinks: vec!["telegram".into(), text()],
-            records: true,
-            sealed: true,
-            receipt: None,
-            survey: None,
-        }),
+        driver_up(),
         Event::Imported(Imported {
             goal: text(),
             goal_sha256: digest(2),
@@ -109,7 +201,7 @@ fn run_events() -> Vec<Event> {
             after: digest(2),
             budget_changed: true,
             retried: vec![id()],
-            thawed: Vec::new(),
+            thawed: vec!["owner".into()],
         }),
         Event::TaskAdded(TaskAdded {
             task: id(),
@@ -192,7 +284,7 @@ fn work_events() -> Vec<Event> {
         tail: text(),
         wall_ms: 1,
         change: Some(change()),
-        audit: None,
+        audit: Some(audit()),
     };
     let unavailable = VerifyUnavailable {
         verifier_id: actor(),
@@ -211,7 +303,7 @@ fn work_events() -> Vec<Event> {
         usage,
         output_bytes: 3,
         unlogged_wall_ms: 4,
-        audit: None,
+        audit: Some(audit()),
     };
     vec![
         Event::Dispatch(attempt(), Dispatch { worker_id: actor() }),
@@ -245,7 +337,7 @@ fn gate_events() -> Vec<Event> {
                 wall_ms: 1,
                 change: Some(change()),
                 no_change: Some(text()),
-                audit: None,
+                audit: Some(audit()),
             },
         ),
         Event::GateAllowed(
@@ -256,7 +348,7 @@ fn gate_events() -> Vec<Event> {
                 needs: 3,
                 rollback_ref: Some(object('c', 40)),
                 left_over: vec![id()],
-                approved_by: None,
+                approved_by: Some(text()),
             },
         ),
         Event::GateDenied(
@@ -323,6 +415,7 @@ fn proof_events() -> Vec<Event> {
 fn all() -> Vec<Event> {
     [
         run_events(),
+        rule_events(),
         alert_events(),
         work_events(),
         gate_events(),
@@ -333,15 +426,22 @@ fn all() -> Vec<Event> {
 
 /// Fields that a record of this event may lack. (`about` of an alert is bound to `scope_id`.)
 const OPTIONAL: &[(&str, &[&str])] = &[
-    ("driver_up", &["gate", "repo", "sinks", "records", "sealed"]),
+    (
+        "driver_up",
+        &["gate", "repo", "sinks", "records", "sealed", "receipt", "survey"],
+    ),
+    ("goal_edited", &["thawed"]),
+    ("contract_ratified", &["signer", "transcript"]),
+    ("override_effective", &["ended"]),
+    ("interrupted", &["audit"]),
     ("imported", &["log_kept_as", "log_sha256", "spent"]),
     ("tampering", &["kept_as"]),
     ("worker_exited", &["exit", "signal", "retry_after_ms", "detail"]),
-    ("verified", &["change", "no_change"]),
-    ("verify_failed", &["exit", "signal", "change"]),
+    ("verified", &["change", "no_change", "audit"]),
+    ("verify_failed", &["exit", "signal", "change", "audit"]),
     ("record_signed", &["prior", "unsigned"]),
     ("requeue", &["not_before"]),
-    ("gate_allowed", &["rollback_ref", "left_over"]),
+    ("gate_allowed", &["rollback_ref", "left_over", "approved_by"]),
     ("gate_denied", &["at_mutation"]),
     ("gate_escalated", &["at_mutation"]),
     ("commit", &["parent"]),
@@ -473,8 +573,11 @@ fn what_says_nothing_is_not_written() {
 fn a_record_is_about_what_its_event_is_about() {
     for event in all() {
         let scope = fields(event.clone())["scope_id"].clone();
-        let is_of_a_task =
-            event.attempt().is_some() || matches!(event.name(), "task_added" | "retried" | "alert_raised");
+        let is_of_a_task = event.attempt().is_some()
+            || matches!(
+                event.name(),
+                "task_added" | "retried" | "approved" | "alert_raised"
+            );
         let expected = if is_of_a_task { "t-1" } else { "goal" };
         assert_eq!(scope, expected, "{}", event.name());
     }

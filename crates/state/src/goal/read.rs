@@ -13,7 +13,7 @@ use super::node::{Fields, Node};
 use super::progress::{self, Progress};
 use super::report::{Report, later};
 use super::tasks::read_tasks;
-use super::{CommandLine, Goal, Mode};
+use super::{Alerts, Attest, AuditSink, CommandLine, Goal, Mode};
 use crate::canonical::digest_of;
 use crate::id::Digest;
 
@@ -62,12 +62,7 @@ pub(super) fn read(
     let repo = fields
         .required("repo", report)
         .and_then(|node| read_repo(&node, paths, report));
-    let alerts = fields
-        .optional("alerts")
-        .and_then(|node| read_alerts(&node, &paths, report))
-        .unwrap_or_default();
-    let attest = read_attest(&fields, &paths, report);
-    let audit_sink = read_sink(&fields, &paths, report);
+    let beside = Beside::read(&fields, &paths, report);
     let worker_cmd = fields.required("worker_cmd", report);
     let worker_cmd = worker_cmd.and_then(|node| read_command(&node, Wanted::Always, report));
     let verify_cmd = fields.optional("verify_cmd");
@@ -114,20 +109,39 @@ pub(super) fn read(
         tasks,
         digest: digests.goal,
         contract_digest: digests.contract,
-        alerts: match paths {
-            Found::At(_) => alerts,
-            Found::Before(goal) => goal.alerts.clone(),
-        },
-        audit_sink: match paths {
-            Found::At(_) => audit_sink,
-            Found::Before(goal) => goal.audit_sink.clone(),
-        },
-        attest: match paths {
-            Found::At(_) => attest,
-            Found::Before(goal) => goal.attest.clone(),
-        },
+        alerts: beside.alerts,
+        attest: beside.attest,
+        audit_sink: beside.audit_sink,
     };
     Some((goal, progress))
+}
+
+/// Who hears of the goal, and who vouches for it: what may name files beside it.
+struct Beside {
+    alerts: Alerts,
+    attest: Option<Attest>,
+    audit_sink: Option<AuditSink>,
+}
+
+impl Beside {
+    /// All of it is checked; where paths were found before, what was found then counts.
+    fn read(fields: &Fields<'_, '_>, paths: &Found<'_>, report: &mut Report) -> Self {
+        let alerts = fields.optional("alerts");
+        let alerts = alerts.and_then(|node| read_alerts(&node, paths, report));
+        let read = Self {
+            alerts: alerts.unwrap_or_default(),
+            attest: read_attest(fields, paths, report),
+            audit_sink: read_sink(fields, paths, report),
+        };
+        match paths {
+            Found::At(_) => read,
+            Found::Before(goal) => Self {
+                alerts: goal.alerts.clone(),
+                attest: goal.attest.clone(),
+                audit_sink: goal.audit_sink.clone(),
+            },
+        }
+    }
 }
 
 /// Reads a command. A blank text that is not [`Wanted::Always`] is no command and no mistake.

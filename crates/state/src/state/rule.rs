@@ -6,6 +6,7 @@ use crate::event::{
     Approved, AttemptRef, Audited, ContractRatified, ContractRevoked, DialChanged, DriverUp,
     OverrideEffective, OverrideKind, OverrideLifted, OverrideRequested, ReceiptSeen, RequestId,
 };
+use crate::goal::Status;
 use crate::id::{Digest, TaskId};
 use crate::survey::Survey;
 use crate::time::Timestamp;
@@ -101,6 +102,15 @@ impl State {
         if !self.rule.unsure || self.rule.standing.is_none() {
             self.rule.standing.clone_from(&up.survey);
             self.rule.last = None;
+            // What is begun again compares with what stands now, by the rules that are asked now.
+            let under_way = self.current.as_ref().map(|current| current.slot);
+            for (slot, task) in self.tasks.iter_mut().enumerate() {
+                if under_way == Some(slot) {
+                    task.base = task.base.take().or_else(|| up.survey.clone());
+                } else if task.status == Status::Pending {
+                    task.base = None;
+                }
+            }
         }
     }
 
