@@ -5,6 +5,7 @@ mod attest;
 mod baseline;
 mod gate;
 mod repo;
+mod rules;
 
 use std::env;
 use std::path::Path;
@@ -87,6 +88,7 @@ pub(crate) fn check(args: &CheckArgs, me: &Me, out: &Out) -> Result<Exit, Failur
     let (commit, no_commit) = gate::committer(&file, now);
     commit.into_iter().for_each(|line| tally.take(line));
     tally.take(gate::alerts(&file));
+    rules::check(&file).into_iter().for_each(|line| tally.take(line));
     attest::records(&file)
         .into_iter()
         .for_each(|line| tally.take(line));
