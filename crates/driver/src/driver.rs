@@ -194,6 +194,7 @@ impl Driver {
         let changed = repo.as_ref().map_or(0, |repo| repo.paths);
         let survey = self.first_survey()?;
         let now = self.timeline.now();
+        self.held.state.foresee(self.receipt.clone(), &[]);
         let granted = dial::granted(self.goal(), &self.held.state, now);
         self.record(now, self.driver_up(&granted, repo, survey))?;
         let granted = dial::granted(self.goal(), &self.held.state, now);

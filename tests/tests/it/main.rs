@@ -12,6 +12,8 @@ mod alerts;
 mod audit;
 mod bad_input;
 mod commits;
+mod contract;
+mod council;
 mod crash;
 mod demo;
 mod disk;

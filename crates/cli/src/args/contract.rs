@@ -47,7 +47,7 @@ pub(crate) struct RatifyArgs {
         long = "as",
         value_name = "WHO",
         required_unless_present = "council",
-        conflicts_with = "council"
+        conflicts_with_all = ["council", "quorum", "heads", "council_timeout"]
     )]
     pub(crate) by: Option<String>,
     /// Their private key (JWK): a signed receipt is written, and any later change of the contract makes it unratified

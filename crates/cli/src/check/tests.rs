@@ -24,6 +24,7 @@ fn text(goal: &str, baseline: bool) -> (Exit, String) {
 fn text_in(folder: &tempfile::TempDir, path: &Path, baseline: bool) -> (Exit, String) {
     let path = path.to_owned();
     let args = CheckArgs {
+        trust: crate::args::TrustArgs { dir: None },
         baseline,
         goal: GoalArgs { path },
     };

@@ -142,6 +142,7 @@ fn json_ends_with_a_summary() {
     let path = folder.path().join("goal.json");
     fs::write(&path, in_folder(USED, folder.path())).unwrap();
     let args = StatusArgs {
+        trust: crate::args::TrustArgs { dir: None },
         watch: false,
         goal: crate::args::GoalArgs { path },
     };
