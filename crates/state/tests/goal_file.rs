@@ -10,8 +10,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use machine_driver_state::canonical::sha256;
-use machine_driver_state::goal::file::{Checkpoint, GoalFile, Place, Progress, TaskProgress};
-use machine_driver_state::goal::{Alerts, CommandLine, Mode, Status, Telegram, Webhook, schema};
+use machine_driver_state::glob::PathGlob;
+use machine_driver_state::goal::file::{Checkpoint, GoalFile, Governance, Place, Progress, TaskProgress};
+use machine_driver_state::goal::{Alerts, AuditSink, CommandLine, Mode, Status, Telegram, Webhook, schema};
 use machine_driver_state::id::Digest;
 use machine_driver_state::time::Timestamp;
 use proptest::prelude::*;
@@ -280,6 +281,128 @@ fn only_the_contracts_own_keys_are_beside_it() {
     );
     let plain = parse(r#"{"repo": "r", "worker_cmd": "w", "tasks": [{"id": "a", "goal": "x"}]}"#);
     assert_eq!(plain.goal().contract_digest, plain.goal().digest);
+}
+
+const RULES: &str = r#"{
+    "repo": "r", "worker_cmd": "w", "verify_cmd": "v", "audit_sink": "../audit.jsonl",
+    "contract": {
+        "scope": ["src/**", "docs/"], "immutable": ["owner", "path:tests/**", "acceptance_tests", "path:Makefile"],
+        "owner": "me", "require_receipt": true, "proposed_by": "ann", "ratified_by": "bob",
+        "receipt": {
+            "kind": "machine-driver-receipt-1", "digest": "0000000000000000000000000000000000000000000000000000000000000000",
+            "by": "bob", "at": "2026-11-22T10:00:00.000Z", "signer": "did:web:bob.example",
+            "transcript_sha256": "1111111111111111111111111111111111111111111111111111111111111111",
+            "signature": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        }
+    },
+    "tasks": [{ "id": "a", "goal": "x", "scope": ["src/a"], "immutable": ["path:src/b"] }]
+}"#;
+
+#[test]
+fn rules_about_paths_receipts_and_sinks_are_read() {
+    let file = parse(RULES);
+    let goal = file.goal();
+    let globs = |globs: &[PathGlob]| globs.iter().map(ToString::to_string).collect::<Vec<String>>();
+    let contract = goal.contract.as_ref().unwrap();
+    assert_eq!(globs(contract.scope.as_deref().unwrap()), ["src/**", "docs/"]);
+    assert_eq!(globs(&contract.immutable), ["tests/**", "Makefile"]);
+    assert_eq!(contract.frozen, ["owner", "acceptance_tests"]);
+    assert_eq!(contract.fields["owner"], sha256(b"\"me\""));
+    assert!(contract.require_receipt && !contract.fields.contains_key("acceptance_tests"));
+    let receipt = contract.receipt.as_ref().unwrap();
+    assert_eq!(
+        (receipt.by.as_str(), receipt.signer.as_str()),
+        ("bob", "did:web:bob.example")
+    );
+    assert_eq!(
+        receipt.transcript_sha256,
+        Some(Digest::new(&"1".repeat(64)).unwrap())
+    );
+    // Written again it is what was read.
+    let document: Value = serde_json::from_str(RULES).unwrap();
+    assert_eq!(json!(receipt), document["contract"]["receipt"]);
+    assert_eq!(
+        goal.audit_sink,
+        Some(AuditSink::File("/goals/../audit.jsonl".into()))
+    );
+    assert_eq!(globs(goal.tasks[0].scope.as_deref().unwrap()), ["src/a"]);
+    assert_eq!(globs(&goal.tasks[0].immutable), ["src/b"]);
+    let command = parse(&RULES.replace("\"../audit.jsonl\"", "[\"logger\", \"-t\"]"));
+    let expected = AuditSink::Command(vec!["logger".into(), "-t".into()]);
+    assert_eq!(command.goal().audit_sink, Some(expected));
+}
+
+/// What limits the worker is ratified; who has ratified is not.
+#[test]
+fn a_receipt_is_beside_the_contract_and_rules_are_in_it() {
+    let full: Value = serde_json::from_str(RULES).unwrap();
+    let contract = |text: &str| parse(text).goal().contract_digest;
+    let ratified = contract(RULES);
+    for (way, key, value) in [
+        ("/contract", "receipt", json!(null)),
+        ("/contract", "ratified_by", json!("eve")),
+    ] {
+        assert_eq!(contract(&set(&full, way, key, &value)), ratified, "{key}");
+    }
+    for (way, key, value) in [
+        ("", "audit_sink", json!(null)),
+        ("/contract", "scope", json!(null)),
+        ("/contract", "scope", json!(["src/**"])),
+        (
+            "/contract",
+            "immutable",
+            json!(["owner", "acceptance_tests", "path:Makefile"]),
+        ),
+        ("/contract", "require_receipt", json!(false)),
+        ("/tasks/0", "scope", json!(null)),
+        ("/tasks/0", "immutable", json!(null)),
+    ] {
+        assert_ne!(
+            contract(&set(&full, way, key, &value)),
+            ratified,
+            "{key}: {value}"
+        );
+    }
+}
+
+/// A command sets its members and leaves every other byte as it was.
+#[test]
+fn governance_is_written_in_place() {
+    let file = parse(RULES);
+    let settings = Governance {
+        mode: Some(Mode::Commit),
+        ratified_by: Some(Some(json!("carl"))),
+        receipt: Some(None),
+        revoked: Some(Some(
+            json!({"by": "ann", "at": "2026-12-01T00:00:00Z", "reason": "no"}),
+        )),
+    };
+    let changed = file.with_governance(&settings).unwrap();
+    let mut expected: Value = serde_json::from_str(RULES).unwrap();
+    expected["mode"] = json!("commit");
+    expected["contract"]["ratified_by"] = json!("carl");
+    expected["contract"].as_object_mut().unwrap().remove("receipt");
+    expected["contract"]["revoked"] = json!({"by": "ann", "at": "2026-12-01T00:00:00Z", "reason": "no"});
+    let found: Value = serde_json::from_str(changed.source()).unwrap();
+    assert_eq!(found, expected);
+    assert_eq!(changed.goal().contract_digest, file.goal().contract_digest);
+    for line in RULES
+        .lines()
+        .filter(|line| line.contains("scope") || line.contains("audit_sink"))
+    {
+        assert!(changed.source().contains(line), "{line}");
+    }
+    // From the snapshot that a killed command has left, the same comes about.
+    let snapshot: Value = serde_json::from_slice(&changed.snapshot()).unwrap();
+    let finished = file.with_governance_of(&snapshot).unwrap();
+    assert_eq!(finished.goal().digest, changed.goal().digest);
+    let back = finished
+        .with_governance_of(&serde_json::from_slice(&file.snapshot()).unwrap())
+        .unwrap();
+    assert_eq!(back.goal().contract.as_ref().map(|c| c.revoked), Some(false));
+    let none = parse(r#"{"repo": "r", "worker_cmd": "w", "tasks": [{"id": "a", "goal": "x"}]}"#);
+    let refused = none.with_governance(&settings).unwrap_err();
+    assert_eq!(refused.path(), "contract");
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn unknown_keys_name_the_nearest_known_one() {
         r#""contract": {"qq": 1, "_q": 2}"#,
         "contract.qq: `qq` is no key of contract; its keys are definition_of_done, constraints, owner, \
          verification_requirements, acceptance_tests, immutable, autonomy_ceiling, irreversible_min_trust, \
-         proposed_by, ratified_by, expires, revoked",
+         proposed_by, ratified_by, expires, revoked, scope, require_receipt, receipt",
     );
     check_member(
         r#""contract": {"revoked": {"by": "a", "at": "2026-01-01T00:00:00Z", "reasons": ""}}"#,
@@ -166,7 +166,7 @@ fn unknown_keys_name_the_nearest_known_one() {
     check_task(
         r#""depends": []"#,
         "tasks[0].depends: `depends` is no key of a task; its keys are id, goal, \
-         reversible, after, worker_cmd, verify_cmd, max_attempts, worker_timeout_seconds",
+         reversible, after, worker_cmd, verify_cmd, max_attempts, worker_timeout_seconds, scope, immutable",
     );
     check_task(
         r#""verifyCmd": "x""#,
@@ -177,7 +177,7 @@ fn unknown_keys_name_the_nearest_known_one() {
         "[\"\\u{1b}[2J\"]: `\\u{1b}[2J` is no key of goal.json; its keys are goal, repo, \
          worker_cmd, verify_cmd, mode, contract, budget, max_attempts, tick_seconds, worker_timeout_seconds, \
          worker_idle_seconds, verify_timeout_seconds, isolation, env_pass, sandbox, max_parallel, deployment_id, alerts, tasks, \
-         aar_priv, aar_tool, subject, principal, verifier",
+         audit_sink, aar_priv, aar_tool, subject, principal, verifier",
     );
 }
 
@@ -192,11 +192,6 @@ fn features_of_a_later_version_are_refused_by_name() {
         (r#""max_parallel": 2"#, "max_parallel", "parallel tasks"),
         (r#""agent": "claude""#, "agent", "presets of known agents"),
         (
-            r#""audit_sink": "/x""#,
-            "audit_sink",
-            "copies of governance records",
-        ),
-        (
             r#""alerts": {"ack_within_seconds": 60}"#,
             "alerts.ack_within_seconds",
             "acknowledgement of alerts",
@@ -206,41 +201,12 @@ fn features_of_a_later_version_are_refused_by_name() {
             "alerts.telegram.user_ids",
             "acknowledgement of alerts",
         ),
-        (
-            r#""contract": {"scope": []}"#,
-            "contract.scope",
-            "a limit on the paths that a worker may change",
-        ),
-        (
-            r#""contract": {"receipt": {}}"#,
-            "contract.receipt",
-            "signed ratification",
-        ),
-        (
-            r#""contract": {"require_receipt": false}"#,
-            "contract.require_receipt",
-            "signed ratification",
-        ),
-        (
-            r#""contract": {"immutable": ["path:*.rs"]}"#,
-            "contract.immutable[0]",
-            "protected paths",
-        ),
     ] {
         check_member(
             member,
             &format!("{path}: this version does not have {feature}; {WHY}"),
         );
     }
-    let scope = "a limit on the paths that a worker may change";
-    check_task(
-        r#""scope": ["src/**"]"#,
-        &format!("tasks[0].scope: this version does not have {scope}; {WHY}"),
-    );
-    check_task(
-        r#""immutable": []"#,
-        &format!("tasks[0].immutable: this version does not have protected paths; {WHY}"),
-    );
 }
 
 /// A member of the wrong kind, and what is told.
@@ -284,7 +250,7 @@ const WRONG_TYPES: &[(&str, &str)] = &[
     ),
     (
         r#""contract": {"immutable": ["acceptance_test"]}"#,
-        "contract.immutable[0]: `acceptance_test` is no field of the contract; did you mean `acceptance_tests`?",
+        "contract.immutable[0]: `acceptance_test` is no field of the contract; did you mean `acceptance_tests`? Files are written `path:GLOB`",
     ),
     (
         r#""contract": {"expires": "2026-11-22"}"#,
@@ -318,6 +284,119 @@ const WRONG_TYPES: &[(&str, &str)] = &[
         "checkpoint.hash: a SHA-256 is 64 lower-case hex digits",
     ),
 ];
+
+/// What is wrong with a rule about paths, a receipt, or a sink, and what is told.
+const WRONG_RULES: &[(&str, &str)] = &[
+    (
+        r#""contract": {"scope": "src/**"}"#,
+        "contract.scope: expected a list, found a text",
+    ),
+    (
+        r#""contract": {"scope": ["a", "path:b"]}"#,
+        "contract.scope[1]: a scope is made of globs, without `path:`; write `b`",
+    ),
+    (
+        r#""contract": {"immutable": ["path:../x"]}"#,
+        "contract.immutable[0]: `../x` is no glob: paths begin at the root of the tree: no `/` at the front, no `..`, no `.`",
+    ),
+    (
+        r#""contract": {"scope": ["/etc"]}"#,
+        "contract.scope[0]: `/etc` is no glob: paths begin at the root of the tree: no `/` at the front, no `..`, no `.`",
+    ),
+    (
+        r#""contract": {"immutable": ["path:!x"]}"#,
+        "contract.immutable[0]: `!x` is no glob: a glob cannot say \"all but\": name the paths that are meant",
+    ),
+    (
+        r#""contract": {"immutable": ["tests/**"]}"#,
+        "contract.immutable[0]: `tests/**` is no field of the contract; files are written `path:GLOB`",
+    ),
+    (
+        r#""contract": {"require_receipt": "yes"}"#,
+        "contract.require_receipt: expected true or false, found a text",
+    ),
+    (
+        r#""contract": {"receipt": true}"#,
+        "contract.receipt: expected an object, found true",
+    ),
+    (
+        r#""audit_sink": 1"#,
+        "audit_sink: expected a text, found a number",
+    ),
+    (r#""audit_sink": " ""#, "audit_sink: it is empty"),
+    (r#""audit_sink": []"#, "audit_sink: the command is empty"),
+];
+
+#[test]
+fn wrong_rules_are_told() {
+    for (member, expected) in WRONG_RULES {
+        check_member(member, expected);
+    }
+    check_task(
+        r#""scope": ["path:x"]"#,
+        "tasks[0].scope[0]: a scope is made of globs, without `path:`; write `x`",
+    );
+    check_task(
+        r#""immutable": ["owner"]"#,
+        "tasks[0].immutable[0]: expected `path:GLOB`, found `owner`; a task can only add files to what the contract freezes",
+    );
+}
+
+/// A receipt is whole, and of the kind that this version writes.
+#[test]
+fn a_receipt_is_whole_or_refused() {
+    let whole = serde_json::json!({
+        "kind": "machine-driver-receipt-1", "digest": "ab".repeat(32), "by": "bob", "at": "2026-11-22T10:00:00Z",
+        "signer": "did:web:bob.example", "signature": "A".repeat(86), "_note": 1,
+    });
+    let member = |receipt: &serde_json::Value| format!(r#""contract": {{"receipt": {receipt}}}"#);
+    accept(&format!("{{{HEAD}, {TASKS}, {}}}", member(&whole)));
+    for key in ["kind", "digest", "by", "at", "signer", "signature"] {
+        let mut without = whole.clone();
+        without.as_object_mut().unwrap().remove(key);
+        check_member(
+            &member(&without),
+            &format!("contract.receipt: the key `{key}` is missing"),
+        );
+    }
+    for (key, value, expected) in [
+        (
+            "kind",
+            "machine-driver-receipt-2",
+            "contract.receipt.kind: expected one of `machine-driver-receipt-1`, found `machine-driver-receipt-2`; did you mean `machine-driver-receipt-1`?",
+        ),
+        (
+            "digest",
+            "AB",
+            "contract.receipt.digest: expected 64 lower-case hex digits",
+        ),
+        (
+            "transcript_sha256",
+            "x",
+            "contract.receipt.transcript_sha256: expected 64 lower-case hex digits",
+        ),
+        ("by", " ", "contract.receipt.by: it is empty"),
+        (
+            "at",
+            "now",
+            "contract.receipt.at: `now` is not an RFC 3339 time; write one like `2026-11-22T10:00:00Z`",
+        ),
+        (
+            "signer",
+            "bob",
+            "contract.receipt.signer: `bob`: a DID is `did:`, a method of `a-z 0-9`, `:` and an identifier of `A-Z a-z 0-9 . - _ : %XX`",
+        ),
+        (
+            "by_whom",
+            "x",
+            "contract.receipt.by_whom: `by_whom` is no key of contract.receipt; did you mean `by`?",
+        ),
+    ] {
+        let mut changed = whole.clone();
+        changed[key] = value.into();
+        check_member(&member(&changed), expected);
+    }
+}
 
 #[test]
 fn wrong_types_name_the_way() {

@@ -163,9 +163,12 @@ fn read_immutable(node: &Node<'_, '_>, report: &mut Report) -> (Vec<String>, Vec
             frozen.push(entry.to_owned());
         } else {
             let help = nearest(entry, keys::CONTRACT.keys.iter().map(|key| key.name));
-            let help = help.map(|name| format!("did you mean `{name}`? Files are written `path:GLOB`"));
+            let help = match help {
+                Some(name) => format!("did you mean `{name}`? Files are written `path:GLOB`"),
+                None => "files are written `path:GLOB`".to_owned(),
+            };
             let message = format!("`{}` is no field of the contract", shown(entry));
-            item.wrong(report, message, help);
+            item.wrong(report, message, Some(help));
         }
     }
     (frozen, paths)
