@@ -109,7 +109,7 @@ impl History {
                 assert!(!resolved.contains(&task), "a record after the end: {record}");
             } else if is("interrupted") && record["stage"] == "worker" {
                 under_way = None;
-            } else if !task.is_empty() && !is("task_added") {
+            } else if !task.is_empty() && !is("task_added") && !is("approved") {
                 let (now, session) = under_way
                     .clone()
                     .unwrap_or_else(|| panic!("nothing was under way: {record}"));

@@ -1,6 +1,7 @@
 //! machine-driver as its users run it: the real binary, real files, real processes.
 //!
-//! `MACHINE_DRIVER_KILLS=n` sets how often the crash tests kill (each; default 40). `MACHINE_DRIVER_BIN` names another binary.
+//! `MACHINE_DRIVER_KILLS=n` sets how often the crash tests kill (each; default 40), `MACHINE_DRIVER_HALTS=n` how often the
+//! halt test halts (default 12). `MACHINE_DRIVER_BIN` names another binary.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -19,10 +20,12 @@ mod demo;
 mod disk;
 mod exits;
 mod gate;
+mod halts;
 mod hostile;
 mod lock;
 mod model;
 mod old_folders;
+mod overrides;
 mod records;
 mod signals;
 mod sink;
