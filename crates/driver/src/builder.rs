@@ -217,14 +217,7 @@ impl Builder {
             return Err(halted);
         }
         let notary = Notary::of(held.goal(), self.signer, &held.store.paths().aar);
-        let is_asked = held.goal().mode == Mode::Commit || notary.is_some();
-        let phase = held.state.current().map(|current| &current.phase);
-        let committer = match phase {
-            Some(Phase::Allowed(_)) => committer
-                .into_inner()
-                .or_else(|| default_ports::finisher(&held.file)),
-            _ => committer.into_inner().filter(|_| is_asked),
-        };
+        let committer = needed(committer.into_inner(), &held, notary.is_some());
         let alerters = default_ports::alerters(&held.file, &self.alerters)?;
         let processes = Processes::hold(&held, self.guarded)?;
         let worker = self.worker.or_else(|| processes.worker());
@@ -241,10 +234,8 @@ impl Builder {
         };
         let lookout = Lookout::new().map_err(thread)?;
         let mail = Mail::start(alerters, &self.stop).map_err(thread)?;
-        let (trust, documents) = contract::watched(&held.file, self.trust.as_deref()).unzip();
-        let secrets = default_ports::secrets(held.goal()).into_iter();
-        // Seen before they are read: a change from now on is one during the run.
-        let watch = Watch::new(secrets.chain(documents.into_iter().flatten()), trust);
+        // Before the receipt is looked at: whom it is compared with may not change from now on.
+        let watch = Watch::of(&held.file, self.trust.as_deref());
         let receipt = contract::receipt_seen(&held.file, self.trust.as_deref());
         let desk = Desk::start(held.store.paths(), &self.stop).map_err(thread)?;
         Ok(Driver::new(Parts {
@@ -265,6 +256,15 @@ impl Builder {
             listener: self.listener,
             tier: processes.tier(),
         }))
+    }
+}
+
+/// Who commits, where that is asked for: also to finish what was allowed before a crash.
+fn needed(committer: Option<Arc<dyn Committer>>, held: &Held, attests: bool) -> Option<Arc<dyn Committer>> {
+    let is_asked = held.goal().mode == Mode::Commit || attests;
+    match held.state.current().map(|current| &current.phase) {
+        Some(Phase::Allowed(_)) => committer.or_else(|| default_ports::finisher(&held.file)),
+        _ => committer.filter(|_| is_asked),
     }
 }
 

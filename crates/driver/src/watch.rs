@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 
 use machine_driver_state::canonical::sha256;
 use machine_driver_state::event::{Event, OutputDigest, Tampering};
+use machine_driver_state::goal::file::GoalFile;
 use machine_driver_state::id::Digest;
 
 use crate::contract;
+use crate::default_ports;
 use crate::driver::Driver;
 use crate::error::DriverError;
 
@@ -67,7 +69,14 @@ fn secret(path: &Path) -> Option<Secret> {
 }
 
 impl Watch {
-    pub(crate) fn new(secrets: impl IntoIterator<Item = PathBuf>, trust: Option<PathBuf>) -> Self {
+    /// Of a goal: its keys and tokens, and the documents of those who are trusted.
+    pub(crate) fn of(file: &GoalFile, trust: Option<&Path>) -> Self {
+        let (trust, documents) = contract::watched(file, trust).unzip();
+        let secrets = default_ports::secrets(file.goal()).into_iter();
+        Self::new(secrets.chain(documents.into_iter().flatten()), trust)
+    }
+
+    fn new(secrets: impl IntoIterator<Item = PathBuf>, trust: Option<PathBuf>) -> Self {
         let marked = |path: PathBuf| {
             let found = secret(&path);
             (path, found)

@@ -170,13 +170,13 @@ fn a_contract_that_nobody_can_ratify_is_refused() {
     let cases: [(&str, Change); 4] = [
         ("there is no contract", |goal| goal["contract"] = Value::Null),
         ("proposed_by", |goal| {
-            goal["contract"]["proposed_by"] = Value::Null
+            goal["contract"]["proposed_by"] = Value::Null;
         }),
         ("proposed_by", |goal| {
-            goal["contract"]["proposed_by"] = json!(" \u{200b}")
+            goal["contract"]["proposed_by"] = json!(" \u{200b}");
         }),
         ("expired", |goal| {
-            goal["contract"]["expires"] = json!("2020-01-01T00:00:00Z")
+            goal["contract"]["expires"] = json!("2020-01-01T00:00:00Z");
         }),
     ];
     for (why, change) in cases {
@@ -411,14 +411,14 @@ fn any_edit_of_what_a_receipt_covers_takes_it_away() {
     type Change = fn(&mut Value);
     let cases: [(&str, Change); 6] = [
         ("task text", |goal| {
-            goal["tasks"][0]["goal"] = json!("make it and more")
+            goal["tasks"][0]["goal"] = json!("make it and more");
         }),
         ("verify_cmd", |goal| goal["verify_cmd"] = json!("true")),
         ("budget", |goal| goal["budget"]["max_worker_runs"] = json!(10)),
         ("scope", |goal| goal["contract"]["scope"] = json!(["a", "b"])),
         ("ceiling", |goal| goal["contract"]["autonomy_ceiling"] = json!(5)),
         ("receipt", |goal| {
-            goal["contract"]["receipt"]["at"] = json!("2026-01-01T00:00:00Z")
+            goal["contract"]["receipt"]["at"] = json!("2026-01-01T00:00:00Z");
         }),
     ];
     let bob = Person::new("bob");
@@ -484,7 +484,7 @@ fn a_frozen_field_can_be_changed_only_with_a_ratification() {
     place.run(["run", "--max-tasks", "1"]).exits(0);
     assert_eq!(place.commits(), ["driver: a"]);
     edit(&place, |goal| {
-        goal["contract"]["definition_of_done"] = json!("whatever")
+        goal["contract"]["definition_of_done"] = json!("whatever");
     });
     // It is seen before a run, by a run, and the same name written once more does not heal it.
     place
@@ -512,7 +512,7 @@ fn a_frozen_field_that_was_changed_commits_nothing() {
     let place = place(|goal| goal["contract"]["immutable"] = json!(["definition_of_done"]));
     place.run(["contract", "ratify", "--as", "bob"]).exits(0);
     edit(&place, |goal| {
-        goal["contract"]["definition_of_done"] = json!("whatever")
+        goal["contract"]["definition_of_done"] = json!("whatever");
     });
     is_denied(
         &place,
