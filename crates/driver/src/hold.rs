@@ -166,6 +166,7 @@ impl Held {
                 &self.state,
                 &self.then,
                 known.as_ref(),
+                !self.store.is_own(),
             )
         };
         let record = event.map(|event| self.append(at, event)).transpose()?;

@@ -87,14 +87,15 @@ fn imported_task(id: &TaskId, found: &TaskProgress) -> ImportedTask {
     }
 }
 
-/// The record of what the operator edited between two runs, where something was. `known` is the goal that the log knows,
-/// where it was kept.
+/// The record of what the operator edited between two runs, where something was. `known` is the goal that the log knows, and
+/// `is_kept` whether it should be there.
 pub(crate) fn edited(
     goal: &Goal,
     progress: &Progress,
     state: &State,
     then: &Then,
     known: Option<&Goal>,
+    is_kept: bool,
 ) -> Option<Event> {
     let before = state.goal_digest()?;
     let retried = put_back(goal, progress, state, then);
@@ -102,8 +103,8 @@ pub(crate) fn edited(
         return None;
     }
     let budget_changed = before != goal.digest && known.map(|known| &known.budget) != Some(&goal.budget);
-    let contract = known.and_then(|known| known.contract.as_ref());
-    let thawed = contract.map(|contract| thawed(contract, goal.contract.as_ref()));
+    let can_be_known = known.is_some() || is_kept;
+    let thawed = (before != goal.digest && can_be_known).then(|| thawed_since(known, goal));
     Some(Event::GoalEdited(GoalEdited {
         before,
         after: goal.digest,
@@ -111,6 +112,20 @@ pub(crate) fn edited(
         retried,
         thawed: thawed.unwrap_or_default(),
     }))
+}
+
+/// The frozen fields of the contract that are not as they were in the goal that the log knows. Where that one cannot be had
+/// any more, nobody can say that they are.
+pub(crate) fn thawed_since(known: Option<&Goal>, goal: &Goal) -> Vec<String> {
+    match (known, &goal.contract) {
+        (Some(known), contract) => known
+            .contract
+            .as_ref()
+            .map(|before| thawed(before, contract.as_ref()))
+            .unwrap_or_default(),
+        (None, Some(_)) => vec!["immutable".to_owned()],
+        (None, None) => Vec::new(),
+    }
 }
 
 /// The tasks that the operator set back to `pending`, with those that were blocked behind them.

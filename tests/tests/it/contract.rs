@@ -523,6 +523,31 @@ fn a_frozen_field_that_was_changed_commits_nothing() {
     assert_eq!(edited["thawed"], json!(["definition_of_done"]));
 }
 
+/// What the goal was cannot be compared with: nobody can say that nothing frozen was changed.
+#[test]
+fn a_goal_that_was_not_kept_cannot_be_compared_with() {
+    let place = place(|goal| goal["contract"]["immutable"] = json!(["definition_of_done"]));
+    place.run(["contract", "ratify", "--as", "bob"]).exits(0);
+    fs::remove_dir_all(place.path("evidence/goal")).unwrap();
+    place
+        .run(["contract", "show"])
+        .exits(0)
+        .says(&["contract     ratified"]);
+    edit(&place, |goal| {
+        goal["contract"]["definition_of_done"] = json!("whatever")
+    });
+    place.run(["contract", "show"]).exits(0).says(&["not ratified"]);
+    let ended = place.run(["run"]);
+    ended
+        .exits(0)
+        .says(&["COMMIT DENIED", "a field that `immutable` freezes"]);
+    assert_eq!(place.commits(), [""; 0]);
+    place
+        .run(["contract", "ratify", "--as", "bob"])
+        .exits(0)
+        .says(&["ratified by bob"]);
+}
+
 /// The record is on disk, goal.json is still the old one: as a kill in between leaves it.
 #[test]
 fn a_command_that_was_killed_half_way_is_finished() {

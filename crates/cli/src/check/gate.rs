@@ -137,9 +137,12 @@ const fn fix(code: DenialCode) -> Option<&'static str> {
              yourself.",
         ),
         DenialCode::NotRatified => Some(
-            "Let somebody else than who is named in `contract.proposed_by` put their name into `ratified_by`.",
+            "Let somebody else than who is named in `contract.proposed_by` look at it: `machine-driver contract ratify --as WHO`.",
         ),
-        DenialCode::Expired => Some("Let the contract be ratified again, with a later `expires`."),
+        DenialCode::Expired => Some("Set a later `expires`, then have it ratified again."),
+        DenialCode::Revoked => {
+            Some("See why with `machine-driver contract show`, then have it ratified again.")
+        }
         _ => None,
     }
 }

@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use machine_driver_aar::Trusted;
-use machine_driver_governor::contract;
 use machine_driver_state::canonical::digest_of;
 use machine_driver_state::event::ReceiptSeen;
 use machine_driver_state::goal::file::GoalFile;
 use machine_driver_state::store::Paths;
 
 use crate::look::Look;
+use crate::opening::thawed_since;
 use crate::outcome::chain;
 use crate::read::kept_goal;
 
@@ -49,9 +49,10 @@ pub fn foresee(seen: &mut Look, trust: Option<&Path>) {
     }
     let goal = seen.file.goal();
     let known = seen.state.goal_digest().filter(|known| *known != goal.digest);
-    let before = known.and_then(|known| kept_goal(&Paths::of(seen.file.path()), known).ok());
-    let before = before.and_then(|before| before.contract);
-    let thawed = before.map(|before| contract::thawed(&before, goal.contract.as_ref()));
+    let thawed = known.map(|known| {
+        let before = kept_goal(&Paths::of(seen.file.path()), known).ok();
+        thawed_since(before.as_ref(), goal)
+    });
     let receipt = receipt_seen(&seen.file, trust);
     seen.state.foresee(receipt, &thawed.unwrap_or_default());
 }
