@@ -403,6 +403,66 @@ fn a_halt_of_one_goal_while_another_works_on_the_tree() {
 }
 
 #[test]
+fn what_is_prepared_while_it_is_halted() {
+    let place = Place::new(&json!({
+        "worker_cmd": "echo x >> runs.txt", "verify_cmd": "test -e go", "max_attempts": 1,
+        "tasks": [{ "id": "a", "goal": "x" }],
+    }));
+    place.run(["run"]).exits(3);
+    halt_json(&place);
+    place.run(["retry", "a"]).exits(0);
+    place.run(["task", "add", "--goal", "y", "--id", "b"]).exits(0);
+    place.run(["dial", "commit"]).exits(0);
+    place.run(["dial", "propose"]).exits(0);
+    place.run(["run"]).exits(4);
+    place.holds();
+    fs::write(place.path("repo/go"), "").unwrap();
+    goes_on(&place, 0);
+}
+
+/// A git that hangs in the commit keeps the driver from answering: it is killed with that, and no commit comes later.
+#[test]
+fn while_git_hangs_in_the_commit() {
+    let place = five();
+    let git = Command::new("sh")
+        .args(["-c", "command -v git"])
+        .output()
+        .unwrap();
+    let git = String::from_utf8(git.stdout).unwrap();
+    let folder = place.folder().display();
+    let script = format!(
+        "#!/bin/sh\ncase \" $* \" in *' update-ref '*) if ! test -e {folder}/go; then echo $$ > {folder}/repo.pid; \
+         sleep 8; : > {folder}/late; fi;; esac\nexec {} \"$@\"\n",
+        git.trim()
+    );
+    fs::create_dir(place.path("bin")).unwrap();
+    fs::write(place.path("bin/git"), script).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(place.path("bin/git"), executable).unwrap();
+    let path = format!(
+        "{}:{}",
+        place.path("bin").display(),
+        std::env::var("PATH").unwrap()
+    );
+    let mut command = place.command(["run"]);
+    command.env("PATH", &path);
+    let run = Running::start(command);
+    wait_until("the commit", SOON, || place.path("repo.pid").exists());
+    let said = halt_json(&place);
+    assert_eq!(said["ended"], true, "{said}");
+    run.wait(TIME_MAX).exits(137);
+    let git = place.text("repo.pid").trim().parse().unwrap();
+    assert!(!is_alive(git), "git would commit later");
+    assert_eq!((place.commits().len(), place.history().count("commit")), (0, 0));
+    stands(&place);
+    fs::write(place.path("go"), "").unwrap();
+    goes_on(&place, 0);
+    assert_eq!(place.commits().len(), 5);
+    place.commits_hold();
+    assert!(!place.path("late").exists());
+}
+
+#[test]
 fn what_raises_is_refused_while_a_driver_runs() {
     let place = two("echo $$ > leader.pid; sleep 300", "true");
     let run = place.start(["run"]);

@@ -16,11 +16,11 @@ use crate::error::DriverError;
 use crate::hold::Held;
 use crate::processes::end_leftovers;
 
-/// How long a driver has to do what a halt asks for, before it is ended.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a driver has to do what a halt asks for, before it is ended: 3 s with the try of the lock that is under way then.
+const PATIENCE: Duration = Duration::from_millis(2_800);
 
-/// How long what is left of an ended driver has to go.
-const ENDING: Duration = Duration::from_millis(1_900);
+/// How long what is left of an ended driver has to go: all in all it takes less than 5 s.
+const ENDING: Duration = Duration::from_millis(1_500);
 
 /// How often the lock is tried.
 const TICK: Duration = Duration::from_millis(10);

@@ -67,9 +67,71 @@ pub(super) fn end(paths: &Paths) -> Result<u32, NotIt> {
             up.pid
         )));
     }
-    pidfd_send_signal(&handle, Signal::KILL)
-        .map_err(|error| not_it(format!("process {} could not be killed: {error}", up.pid)))?;
+    let killed = |error| not_it(format!("process {} could not be killed: {error}", up.pid));
+    pidfd_send_signal(&handle, Signal::STOP).map_err(killed)?;
+    end_children(up.pid);
+    pidfd_send_signal(&handle, Signal::KILL).map_err(killed)?;
     Ok(up.pid)
+}
+
+/// Ends what the driver itself has started, such as a git that is about to commit; but not its guardian, which ends the rest. The
+/// driver is stopped: it starts no more of them, and reaps none, so that their ids are their own.
+#[cfg(target_os = "linux")]
+fn end_children(driver: u32) {
+    use rustix::process::{Pid, Signal, getpgid, kill_process, kill_process_group};
+
+    await_stop(driver);
+    for child in children(driver).into_iter().filter(|child| !is_guardian(*child)) {
+        let Some(pid) = Pid::from_raw(child.cast_signed()) else {
+            continue;
+        };
+        // Each leads a group of its own. What has ended needs no signal.
+        if getpgid(Some(pid)) == Ok(pid) {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+/// A stop reaches a thread when that next leaves the kernel.
+#[cfg(target_os = "linux")]
+fn await_stop(pid: u32) {
+    let is_stopped = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The name before the state stands in brackets and may hold anything.
+        let state = stat
+            .rsplit_once(')')
+            .map(|(_, rest)| rest.trim_start().to_owned());
+        state.is_none_or(|state| state.starts_with(['T', 'Z', 'X']))
+    };
+    for _ in 0..20 {
+        if is_stopped() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn children(pid: u32) -> Vec<u32> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let of_thread = |thread: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        let ids: Vec<u32> = text.split_whitespace().filter_map(|id| id.parse().ok()).collect();
+        ids
+    };
+    threads.flat_map(of_thread).collect()
+}
+
+/// A guardian is this program under an argument of its own. Where that cannot be read it is taken for one: it must not be killed.
+#[cfg(target_os = "linux")]
+fn is_guardian(pid: u32) -> bool {
+    let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let mut arguments = command.split(|byte| *byte == 0);
+    command.is_empty() || arguments.nth(1) == Some(b"__machine-driver-guardian")
 }
 
 #[cfg(not(target_os = "linux"))]
