@@ -142,7 +142,7 @@ fn whatever_stands_in_place_of_the_folder_an_operator_is_heard() {
         &|place| symlink("/tmp", &place.room.paths.control).unwrap(),
         &|place| symlink("/nowhere/at/all", &place.room.paths.control).unwrap(),
         &|place| {
-            rustix::fs::mkfifoat(rustix::fs::CWD, &place.room.paths.control, rustix::fs::Mode::RWXU).unwrap()
+            rustix::fs::mkfifoat(rustix::fs::CWD, &place.room.paths.control, rustix::fs::Mode::RWXU).unwrap();
         },
         &|_| (),
     ];
