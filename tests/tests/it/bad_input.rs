@@ -265,11 +265,8 @@ fn what_is_not_there_yet_is_refused_by_name() {
     let top = [
         ("isolation", json!("checkout")), ("sandbox", json!("required")), ("sandbox", json!("auto")),
         ("sandbox_write", json!(["/tmp"])), ("max_parallel", json!(2)), ("agent", json!("claude")),
-        ("audit_sink", json!("/tmp/x")),
         ("alerts", json!({ "ack_within_seconds": 60 })),
     ];
-    let in_contract = [("scope", json!(["src/**"])), ("require_receipt", json!(true)), ("receipt", json!({}))];
-    let in_task = [("scope", json!(["src/**"])), ("immutable", json!(["path:x"]))];
     let check = |key: &str, bytes: Vec<u8>| {
         let place = Place::bare();
         fs::write(place.goal(), bytes).unwrap();
@@ -279,12 +276,6 @@ fn what_is_not_there_yet_is_refused_by_name() {
     };
     for (key, value) in top {
         check(key, goal(|goal| goal[key] = value));
-    }
-    for (key, value) in in_contract {
-        check(key, goal(|goal| goal["contract"] = json!({ key: value })));
-    }
-    for (key, value) in in_task {
-        check(key, goal(|goal| goal["tasks"][0][key] = value));
     }
 }
 
