@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use machine_driver_state::event::RequestId;
 use machine_driver_state::store::Paths;
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, RenameFlags, Uid};
+use rustix::fs::{Access, AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
 
 use super::{BYTES_MAX, Request};
@@ -40,7 +40,7 @@ pub(crate) enum Standing {
 
 impl Folder {
     /// Opens it where it is there. A link is not followed.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
         Ok(Self { fd })
@@ -51,24 +51,23 @@ impl Folder {
     pub(crate) fn make(paths: &Paths) -> io::Result<(Self, Option<PathBuf>)> {
         match Self::open_usable(paths) {
             Ok(folder) => Ok((folder, None)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((Self::make_new(paths)?, None)),
-            Err(_) => {
+            Err(Errno::NOENT) => Ok((Self::make_new(paths)?, None)),
+            Err(Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => {
                 let aside = Self::move_aside(paths)?;
                 Ok((Self::make_new(paths)?, Some(aside)))
             }
+            Err(error) => Err(error.into()),
         }
     }
 
-    fn open_usable(paths: &Paths) -> io::Result<Self> {
+    fn open_usable(paths: &Paths) -> Result<Self, Errno> {
         let folder = Self::open(&paths.control)?;
-        // Without the right to write it a request could not be moved, nor one be left.
-        rustix::fs::accessat(
-            &folder.fd,
-            ".",
-            rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
-            AtFlags::EACCESS,
-        )?;
-        Ok(folder)
+        // Without the right to write it a request could not be moved, nor one be left. Older kernels cannot say.
+        let rights = Access::WRITE_OK | Access::EXEC_OK;
+        match rustix::fs::accessat(&folder.fd, ".", rights, AtFlags::EACCESS) {
+            Err(Errno::ACCESS) => Err(Errno::ACCESS),
+            _ => Ok(folder),
+        }
     }
 
     fn make_new(paths: &Paths) -> io::Result<Self> {
@@ -86,14 +85,16 @@ impl Folder {
     pub(crate) fn move_aside(paths: &Paths) -> io::Result<PathBuf> {
         for number in 1..=ASIDE_MAX {
             let aside = paths.control_refused(number);
-            let (from, to) = (&paths.control, &aside);
-            match rustix::fs::renameat_with(
-                rustix::fs::CWD,
-                from,
-                rustix::fs::CWD,
-                to,
-                RenameFlags::NOREPLACE,
-            ) {
+            if std::fs::symlink_metadata(&aside).is_ok() {
+                continue;
+            }
+            // Not every file system can refuse to replace; then the look before has to do.
+            let moved =
+                match rustix::fs::renameat_with(CWD, &paths.control, CWD, &aside, RenameFlags::NOREPLACE) {
+                    Err(Errno::INVAL | Errno::NOSYS) => rustix::fs::rename(&paths.control, &aside),
+                    moved => moved,
+                };
+            match moved {
                 Ok(()) => return Ok(aside),
                 Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
