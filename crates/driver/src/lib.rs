@@ -120,6 +120,10 @@
 //! A driver catches no signals. A program that is to end with its state saved on Ctrl-C catches them itself and asks the
 //! [`Stop`]; killed without that, it loses no more than the attempt under way.
 //!
+//! An operator's `machine-driver halt`, or [`operator::halt`], is heard by every driver: its run ends with [`Exit::Halted`], and
+//! [`Builder::build`] refuses ([`DriverError::Halted`]) until somebody says [`operator::resume`]. A program whose driver does
+//! not answer within 3 s, since a worker of its own does not heed its [`state::control::Control`], is killed.
+//!
 //! # Features
 //!
 //! All are on by default; without them the crate compiles neither duct nor ureq nor anything that calls git.
