@@ -187,15 +187,15 @@ impl FileStore {
     /// As [`Store::append`].
     pub fn append_record(&mut self, record: &Record) -> Result<(), StoreError> {
         self.check_log()?;
-        match &mut self.journal {
-            Some(journal) => journal.append_record(record)?,
-            None => {
-                return Err(StoreError::NotLoaded {
-                    path: self.paths.log.clone(),
-                });
-            }
-        }
-        self.remember_log()
+        let path = &self.paths.log;
+        let Some(journal) = &mut self.journal else {
+            return Err(StoreError::NotLoaded { path: path.clone() });
+        };
+        let (disk, written) = (&self.disk, &mut self.written);
+        journal.append_and(record, || {
+            *written = disk.stat(path).map_err(StoreError::io("look at", path))?;
+            Ok(())
+        })
     }
 
     /// Whether the log is still what this store wrote. Costs one look at the file; only where something about it changed

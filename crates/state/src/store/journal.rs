@@ -105,6 +105,16 @@ impl Journal {
     /// # Errors
     /// [`StoreError`]; from then on every call is refused with [`StoreError::Poisoned`].
     pub fn append_record(&mut self, record: &Record) -> Result<(), StoreError> {
+        self.append_and(record, || Ok(()))
+    }
+
+    /// The same, with `look` called when the record is written and not yet synced: what it sees of the file is ours, while
+    /// others may write in the time that a sync takes.
+    pub(super) fn append_and(
+        &mut self,
+        record: &Record,
+        look: impl FnOnce() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         if self.poisoned {
             let seq = self.head.map_or(0, |head| head.seq + 1);
             return Err(StoreError::Poisoned {
@@ -119,6 +129,7 @@ impl Journal {
         self.check_untouched()?;
         self.write(line.as_bytes())
             .map_err(|source| self.failed("append", record.seq, source))?;
+        look()?;
         self.file
             .sync()
             .map_err(|source| self.failed("sync", record.seq, source))?;
