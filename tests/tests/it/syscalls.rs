@@ -307,3 +307,69 @@ fn an_originals_folder_is_adopted_or_not() {
         },
     );
 }
+
+/// Whether it was halted or not: once that is lifted, it ends as every run of this goal does.
+#[track_caller]
+fn goes_on_from_a_halt(place: &Place, what: &str) {
+    if place.run(["run"]).code == 4 {
+        place.run(["resume", "--reason", "settled"]).exits(0);
+    }
+    goes_on(place, what);
+}
+
+#[test]
+fn a_goal_is_halted_or_not() {
+    let arguments = ["halt", "--reason", "smoke"];
+    killed_at_every_call("halt", finished, &arguments, |place, what| {
+        goes_on_from_a_halt(place, what);
+        place.run(arguments).exits(0);
+        place.run(["run"]).exits(4);
+        goes_on_from_a_halt(place, what);
+    });
+}
+
+#[test]
+fn a_halt_is_lifted_or_not() {
+    let halted = || {
+        let place = finished();
+        place.run(["halt", "--reason", "smoke"]).exits(0);
+        place
+    };
+    killed_at_every_call(
+        "resume",
+        halted,
+        &["resume", "--reason", "settled"],
+        |place, what| {
+            goes_on_from_a_halt(place, what);
+        },
+    );
+}
+
+#[test]
+fn the_dial_is_turned_or_not() {
+    let asked = || {
+        let place = place();
+        let mut goal = place.json();
+        goal["mode"] = json!("commit"); // Without a contract nothing can be committed, so no git is needed.
+        place.write(&goal);
+        place.run(["run"]).exits(3);
+        place
+    };
+    killed_at_every_call("dial", asked, &["dial", "propose"], |place, what| {
+        goes_on(place, what);
+        let turned = place.history().count("dial_changed") == 1;
+        assert_eq!(place.json()["mode"] == "propose", turned, "{what}");
+        place.run(["dial", "propose"]).exits(0);
+        goes_on(place, what);
+        assert_eq!(place.json()["mode"], "propose", "{what}");
+    });
+}
+
+#[test]
+fn a_commit_is_approved_or_not() {
+    killed_at_every_call("approve", finished, &["approve", "no"], |place, what| {
+        goes_on(place, what);
+        place.run(["approve", "no"]).exits(0);
+        goes_on(place, what);
+    });
+}
