@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use machine_driver_governor::audit::{Findings, Rules, has_rules, protected};
 use machine_driver_governor::{CommitError, Surveyor};
@@ -16,9 +17,13 @@ use crate::driver::Driver;
 use crate::error::DriverError;
 use crate::gate::Judged;
 use crate::outcome;
+use crate::stop::Stop;
 
 /// Who judged, in the record of a change that breaks a rule about paths.
 const AUDITOR: &str = "audit";
+
+/// How long the audit of what an attempt left may hold up the end of a run that was stopped.
+const LEFTOVERS: Duration = Duration::from_secs(5);
 
 /// What an audit came to.
 struct Audit {
@@ -69,8 +74,7 @@ impl Driver {
         let audit = match self.audit(attempt, index)? {
             Ok(audit) => audit,
             Err(Unknown::Cut(by)) => {
-                let now = self.timeline.now();
-                self.record(now, outcome::cut_off(attempt.clone(), Stage::Verify, by))?;
+                self.record_step(outcome::cut_off(attempt.clone(), Stage::Verify, by), index)?;
                 return Ok(None);
             }
             Err(Unknown::Because(why)) => return self.not_audited(attempt, &why, tries),
@@ -99,7 +103,12 @@ impl Driver {
             return None;
         }
         let surveyor = self.surveyor.clone()?;
-        let survey = surveyor.survey(&protected(self.goal()), &Control::new()).ok()?;
+        let all = protected(self.goal());
+        let survey = |control: &Control<'_>| surveyor.survey(&all, control);
+        // The run was stopped already; this is not to keep it.
+        let (unstopped, left, control) = (Stop::new(), Some(LEFTOVERS), Control::new());
+        let (found, cut) = self.lookout.attend(&unstopped, left, || (), &control, survey);
+        let survey = found.filter(|_| cut.is_none())?.ok()?;
         let audit = self.ask_rules(&surveyor, attempt, index, survey).ok()?;
         Some(audit.record)
     }

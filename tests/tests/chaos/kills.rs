@@ -67,7 +67,7 @@ pub(crate) fn run(times: usize) -> Ran {
 fn under_way(place: &Place) -> Option<String> {
     let history = place.history();
     let is_about_it = |record: &&serde_json::Value| record["task"].is_string();
-    let last = history.0.iter().filter(is_about_it).next_back()?;
+    let last = history.0.iter().rfind(is_about_it)?;
     let over = ["commit", "commit_empty", "proposed", "requeue", "quarantine"];
     let is_over = over.iter().any(|event| last["event"] == *event);
     (!is_over).then(|| last["task"].as_str().unwrap_or_default().to_owned())

@@ -21,6 +21,7 @@ mod kills;
 mod lies;
 mod report;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -67,11 +68,8 @@ fn asked() -> Asked {
     while let Some(word) = words.next() {
         match word.as_str() {
             "--times" => {
-                asked.times = words
-                    .next()
-                    .and_then(|n| n.parse().ok())
-                    .unwrap_or(asked.times)
-                    .max(1)
+                let times = words.next().and_then(|n| n.parse().ok());
+                asked.times = times.unwrap_or(asked.times).max(1);
             }
             "--out" => asked.out = words.next().map(PathBuf::from),
             _ => {}
@@ -83,7 +81,8 @@ fn asked() -> Asked {
 fn main() -> ExitCode {
     let asked = asked();
     let report = Report::of(&CHECKS, asked.times);
-    println!("{}", report.markdown());
+    // A stdout that is closed has nobody to tell.
+    let _ = writeln!(std::io::stdout().lock(), "{}", report.markdown());
     if let Some(out) = asked.out {
         std::fs::create_dir_all(&out).unwrap();
         std::fs::write(out.join("report.md"), report.markdown()).unwrap();

@@ -54,7 +54,10 @@ pub(super) fn end(paths: &Paths) -> Result<u32, NotIt> {
         return Err(NotIt::new(None, what));
     }
     if up.pid == std::process::id() {
-        return Err(NotIt::new(None, "it is this very process, which does not answer itself"));
+        return Err(NotIt::new(
+            None,
+            "it is this very process, which does not answer itself",
+        ));
     }
     let pid = Pid::from_raw(up.pid.cast_signed()).ok_or_else(|| not_it("the log names no process".into()))?;
     // From here on the handle means this very process, whoever gets its id later.
