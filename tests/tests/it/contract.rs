@@ -534,7 +534,7 @@ fn a_goal_that_was_not_kept_cannot_be_compared_with() {
         .exits(0)
         .says(&["contract     ratified"]);
     edit(&place, |goal| {
-        goal["contract"]["definition_of_done"] = json!("whatever")
+        goal["contract"]["definition_of_done"] = json!("whatever");
     });
     place.run(["contract", "show"]).exits(0).says(&["not ratified"]);
     let ended = place.run(["run"]);
