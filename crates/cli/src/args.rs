@@ -108,6 +108,9 @@ pub(crate) struct RunArgs {
     /// End after one attempt
     #[arg(long)]
     pub(crate) once: bool,
+    /// Rules about paths: take the tree, as it stands now, for what was there before any worker. Look at it first
+    #[arg(long)]
+    pub(crate) accept_tree: bool,
     #[command(flatten)]
     pub(crate) trust: TrustArgs,
     #[command(flatten)]

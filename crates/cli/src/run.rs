@@ -28,7 +28,9 @@ pub(crate) fn run(args: &RunArgs, me: &Me, out: &Out) -> Result<Exit, Failure> {
         None if args.once => Until::OneAttempt,
         None => Until::Finished,
     };
-    let mut driver = Driver::builder(&args.goal.path).until(until);
+    let mut driver = Driver::builder(&args.goal.path)
+        .until(until)
+        .accept_tree(args.accept_tree);
     if let Some(trust) = &args.trust.dir {
         driver = driver.trust(trust);
     }

@@ -32,7 +32,7 @@ impl Driver {
             self.attended(attempt, Stage::Worker, |control| worker.run(&order, control))?;
         let event = outcome::of_work(attempt.clone(), ended, cut, seen);
         self.keep_an_eye_on(&event, order.output_file());
-        self.record_step(event, index)
+        self.record_step(event)
     }
 
     /// Where a commit is asked for, the evidence of this attempt must still be what was recorded when it is made.
@@ -55,7 +55,7 @@ impl Driver {
         tries: u32,
     ) -> Result<(), DriverError> {
         let order = self.verify_order(attempt, index)?;
-        let Some(judged) = self.read_change(attempt, index, tries)? else {
+        let Some(judged) = self.read_change(attempt, tries)? else {
             return Ok(());
         };
         let Some(judged) = self.audited(attempt, index, tries, judged)? else {
@@ -69,7 +69,7 @@ impl Driver {
         }
         let event = outcome::of_verify(attempt.clone(), verifier.id(), ended, cut, tries, judged);
         self.keep_an_eye_on(&event, order.output_file());
-        self.record_step(event, index)
+        self.record_step(event)
     }
 
     /// Ends what an earlier driver left running, and records that its attempt was cut off.
@@ -92,7 +92,6 @@ impl Driver {
             usage,
             output_bytes,
             unlogged_wall_ms,
-            audit: None,
         };
         self.record(now, Event::Interrupted(attempt, cut_off))
     }

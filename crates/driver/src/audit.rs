@@ -4,7 +4,6 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use machine_driver_governor::audit::{Findings, Rules, has_rules, protected};
 use machine_driver_governor::{CommitError, Surveyor};
@@ -16,14 +15,14 @@ use machine_driver_state::survey::Survey;
 use crate::driver::Driver;
 use crate::error::DriverError;
 use crate::gate::Judged;
+use crate::notice::Notice;
 use crate::outcome;
-use crate::stop::Stop;
+
+/// What to do where the tree is not what the rules compare with.
+const ACCEPT: &str = "Look at the tree; if all that lies there is yours, start with `--accept-tree`: from then on the rules compare with that.";
 
 /// Who judged, in the record of a change that breaks a rule about paths.
 const AUDITOR: &str = "audit";
-
-/// How long the audit of what an attempt left may hold up the end of a run that was stopped.
-const LEFTOVERS: Duration = Duration::from_secs(5);
 
 /// What an audit came to.
 struct Audit {
@@ -59,6 +58,31 @@ impl Driver {
         })
     }
 
+    /// Whether the tree, as it stands at a start, is what the rules compare with, or keeps to them all the same: else a person
+    /// is told at once, since a worker may have left it so, and every change would break a rule.
+    pub(crate) fn compare_with_standing(&mut self, survey: Option<&Survey>) -> Result<(), DriverError> {
+        let (Some(now), Some(standing)) = (survey, self.held.state.standing().cloned()) else {
+            return Ok(());
+        };
+        let Some(surveyor) = self.surveyor.clone().filter(|_| !self.accepts_tree) else {
+            return Ok(());
+        };
+        let differences = surveyor.compare(&standing, now).map_err(|error| DriverError::Refused {
+            path: self.held.store.paths().goal.clone(),
+            what: format!(
+                "its rules about paths cannot be asked, since how the tree stood before is not known for them: {}",
+                outcome::chain(&error)
+            ),
+            help: ACCEPT.into(),
+        })?;
+        let findings = Rules::of_contract(self.goal()).ask(now, &differences, &[]);
+        if !findings.holds() {
+            let found = findings.feedback();
+            self.tell(&Notice::TreeNotAsItWas { found: &found });
+        }
+        Ok(())
+    }
+
     /// Asks the rules about paths about what the worker changed. Nothing where something was recorded instead: a rule is
     /// broken, the driver was stopped, or nobody can tell.
     pub(crate) fn audited(
@@ -74,7 +98,7 @@ impl Driver {
         let audit = match self.audit(attempt, index)? {
             Ok(audit) => audit,
             Err(Unknown::Cut(by)) => {
-                self.record_step(outcome::cut_off(attempt.clone(), Stage::Verify, by), index)?;
+                self.record_step(outcome::cut_off(attempt.clone(), Stage::Verify, by))?;
                 return Ok(None);
             }
             Err(Unknown::Because(why)) => return self.not_audited(attempt, &why, tries),
@@ -95,22 +119,6 @@ impl Driver {
             audit: Some(audit.record),
             ..judged
         }))
-    }
-
-    /// What the rules say of what an attempt that was cut off has left, where there was time to ask them.
-    pub(crate) fn audit_of_leftovers(&mut self, attempt: &AttemptRef, index: usize) -> Option<Audited> {
-        if Rules::of(self.goal(), index).is_empty() {
-            return None;
-        }
-        let surveyor = self.surveyor.clone()?;
-        let all = protected(self.goal());
-        let survey = |control: &Control<'_>| surveyor.survey(&all, control);
-        // The run was stopped already; this is not to keep it.
-        let (unstopped, left, control) = (Stop::new(), Some(LEFTOVERS), Control::new());
-        let (found, cut) = self.lookout.attend(&unstopped, left, || (), &control, survey);
-        let survey = found.filter(|_| cut.is_none())?.ok()?;
-        let audit = self.ask_rules(&surveyor, attempt, index, survey).ok()?;
-        Some(audit.record)
     }
 
     fn audit(&mut self, attempt: &AttemptRef, index: usize) -> Result<Result<Audit, Unknown>, DriverError> {

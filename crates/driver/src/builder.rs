@@ -39,6 +39,7 @@ pub struct Builder {
     verifier: Option<Arc<dyn Verifier>>,
     committer: Option<Arc<dyn Committer>>,
     surveyor: Option<Arc<dyn Surveyor>>,
+    accepts_tree: bool,
     alerters: Vec<Arc<dyn Alerter>>,
     signer: Option<Arc<dyn Signer>>,
     trust: Option<PathBuf>,
@@ -58,6 +59,7 @@ impl Builder {
             verifier: None,
             committer: None,
             surveyor: None,
+            accepts_tree: false,
             alerters: Vec::new(),
             signer: None,
             trust: None,
@@ -101,6 +103,14 @@ impl Builder {
     #[must_use]
     pub fn surveyor(mut self, surveyor: impl Surveyor + 'static) -> Self {
         self.surveyor = Some(Arc::new(surveyor));
+        self
+    }
+
+    /// From now on the rules about paths compare with the tree as it stands when this run begins, and not as it stood before any
+    /// worker of this goal. For a person to say, who has looked at it: what a worker left is taken for theirs.
+    #[must_use]
+    pub const fn accept_tree(mut self, accepts: bool) -> Self {
+        self.accepts_tree = accepts;
         self
     }
 
@@ -201,6 +211,7 @@ impl Builder {
             if by_command {
                 crate::preflight::check(file)?;
             }
+            crate::sink::check(file)?;
             if self.committer.is_none() {
                 *committer.borrow_mut() = default_ports::committer(file, self.clock.now())?;
             }
@@ -246,6 +257,7 @@ impl Builder {
             committer,
             surveyor: surveyor.into_inner(),
             receipt,
+            accepts_tree: self.accepts_tree,
             notary,
             mail,
             watch,

@@ -2,7 +2,7 @@
 
 use machine_driver_governor::{Action, next_action};
 use machine_driver_state::control::Cut;
-use machine_driver_state::event::{Event, Interrupted, Stage};
+use machine_driver_state::event::{Event, Stage};
 use machine_driver_state::state::{Current, Run};
 
 use crate::driver::Driver;
@@ -68,21 +68,14 @@ impl Driver {
         }
     }
 
-    /// Records what came of a step. Where a halt cut it off, that is effective and on disk first; where a worker was cut off,
-    /// the rules about paths are asked about what it left.
-    pub(crate) fn record_step(&mut self, event: Event, index: usize) -> Result<(), DriverError> {
-        let Event::Interrupted(attempt, cut) = event else {
-            let now = self.timeline.now();
-            return self.record(now, event);
-        };
-        if cut.by == Cut::Halt {
+    /// Records what came of a step. Where a halt cut it off, that is effective and on disk first.
+    pub(crate) fn record_step(&mut self, event: Event) -> Result<(), DriverError> {
+        if let Event::Interrupted(_, cut) = &event
+            && cut.by == Cut::Halt
+        {
             self.carry_out()?;
         }
-        let audit = match cut.stage {
-            Stage::Worker => self.audit_of_leftovers(&attempt, index),
-            Stage::Verify => None,
-        };
         let now = self.timeline.now();
-        self.record(now, Event::Interrupted(attempt, Interrupted { audit, ..cut }))
+        self.record(now, event)
     }
 }

@@ -61,6 +61,7 @@ pub struct Driver {
     pub(crate) mail: Mail,
     pub(crate) watch: Watch,
     pub(crate) receipt: Option<ReceiptSeen>,
+    pub(crate) accepts_tree: bool,
     pub(crate) timeline: Timeline,
     pub(crate) stop: Stop,
     pub(crate) desk: Desk,
@@ -86,6 +87,7 @@ pub(crate) struct Parts {
     pub(crate) mail: Mail,
     pub(crate) watch: Watch,
     pub(crate) receipt: Option<ReceiptSeen>,
+    pub(crate) accepts_tree: bool,
     pub(crate) timeline: Timeline,
     pub(crate) stop: Stop,
     pub(crate) desk: Desk,
@@ -115,6 +117,7 @@ impl Driver {
             mail: parts.mail,
             watch: parts.watch,
             receipt: parts.receipt,
+            accepts_tree: parts.accepts_tree,
             timeline: parts.timeline,
             stop: parts.stop,
             desk: parts.desk,
@@ -155,6 +158,9 @@ impl Driver {
         {
             let what = format!("The log was tampered with: {error}. The driver stopped.");
             self.cry_out(&what);
+        } else if let Err(error @ DriverError::Besieged { .. }) = &ended {
+            let what = format!("{error}. The driver stopped.");
+            self.cry_out(&what);
         }
         Ok(self.summary(ended?))
     }
@@ -193,6 +199,7 @@ impl Driver {
         let repo = self.standing();
         let changed = repo.as_ref().map_or(0, |repo| repo.paths);
         let survey = self.first_survey()?;
+        self.compare_with_standing(survey.as_ref())?;
         let now = self.timeline.now();
         self.held.state.foresee(self.receipt.clone(), &[]);
         let granted = dial::granted(self.goal(), &self.held.state, now);
@@ -228,6 +235,7 @@ impl Driver {
             records: self.notary.is_some(),
             receipt: self.receipt.clone(),
             survey,
+            accepts_tree: self.accepts_tree,
             sealed: self.held.seal.is_some(),
         })
     }

@@ -46,7 +46,6 @@ impl Driver {
     pub(crate) fn read_change(
         &mut self,
         attempt: &AttemptRef,
-        index: usize,
         tries: u32,
     ) -> Result<Option<Judged>, DriverError> {
         let is_asked = self.held.state.gate() || self.held.state.records();
@@ -56,7 +55,7 @@ impl Driver {
         let read = |control: &Control<'_>| committer.read_change(control);
         let (read, cut, _) = self.attended(attempt, Stage::Verify, read)?;
         if let Some(by) = cut {
-            self.record_step(outcome::cut_off(attempt.clone(), Stage::Verify, by), index)?;
+            self.record_step(outcome::cut_off(attempt.clone(), Stage::Verify, by))?;
             return Ok(None);
         }
         let why = match read {

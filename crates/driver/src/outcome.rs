@@ -194,7 +194,6 @@ fn interrupted(attempt: AttemptRef, stage: Stage, by: Cut, usage: Usage, output_
             usage,
             output_bytes,
             unlogged_wall_ms: 0,
-            audit: None,
         },
     )
 }

@@ -168,6 +168,7 @@ fn up(goal: &Goal) -> Result<Event, Box<dyn Error>> {
         sealed: false,
         receipt: None,
         survey: None,
+        accepts_tree: false,
     }))
 }
 

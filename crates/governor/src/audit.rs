@@ -79,6 +79,12 @@ impl<'g> Rules<'g> {
         }
     }
 
+    /// The rules of the contract alone.
+    #[must_use]
+    pub fn of_contract(goal: &'g Goal) -> Self {
+        Self::of(goal, usize::MAX)
+    }
+
     /// Whether there is any.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -79,6 +79,8 @@ pub struct Known<'a> {
     pub receipt: Option<&'a ReceiptSeen>,
     /// Frozen fields that were changed since it was ratified.
     pub thawed: &'a [String],
+    /// Whether it was revoked by command, and not ratified by command since.
+    pub revoked: bool,
 }
 
 impl<'a> Known<'a> {
@@ -88,6 +90,7 @@ impl<'a> Known<'a> {
         Self {
             receipt: state.receipt(),
             thawed: state.thawed(),
+            revoked: state.revoked(),
         }
     }
 }
@@ -103,7 +106,7 @@ pub fn not_ratified(goal: &Goal, known: Known<'_>, now: Timestamp) -> Option<Unr
         contract.ratified_by.as_deref().map(plain),
     );
     match names {
-        _ if contract.revoked => Some(Unratified::Revoked),
+        _ if contract.revoked || known.revoked => Some(Unratified::Revoked),
         (None, _) => Some(Unratified::NoProposer),
         (_, None) => Some(Unratified::NoRatifier),
         (Some(one), Some(other)) if one.is_empty() || other.is_empty() => Some(Unratified::Blank),

@@ -263,6 +263,7 @@ impl Played {
             sealed: false,
             receipt: None,
             survey: None,
+            accepts_tree: false,
         }));
     }
 

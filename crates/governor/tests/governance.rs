@@ -11,7 +11,7 @@ use machine_driver_governor::contract::thawed;
 use machine_driver_governor::{Action, decide};
 use machine_driver_state::control::Cut;
 use machine_driver_state::event::{
-    Approved, Audited, DenialCode, DialChanged, Event, Interrupted, OutputDigest, OverrideEffective,
+    Approved, Audited, DenialCode, DialChanged, Event, GoalEdited, OutputDigest, OverrideEffective,
     OverrideKind, OverrideLifted, OverrideRequested, RequestId, Retried, RuleFound, Stage,
 };
 use machine_driver_state::glob::PathGlob;
@@ -384,16 +384,54 @@ fn what_a_worker_left_is_not_taken_for_what_stood_there() {
 }
 
 #[test]
-fn once_the_rules_hold_or_a_person_has_looked_the_next_start_looks_anew() {
-    // The honest second attempt.
-    let mut world = broken();
-    world.until("verify");
-    world.ground.audit = Some(audit(&world.goal, survey(102), true));
-    world.step(0);
-    world.ground.survey = Some(survey(103));
-    world.up();
-    assert_eq!(world.state.standing(), Some(&survey(103)));
-    // The operator puts the task back.
+fn what_stood_there_is_taken_anew_only_where_a_person_says_so() {
+    let check = |change: fn(&mut World), accepts: bool, expected: u32| {
+        let mut world = broken();
+        change(&mut world);
+        world.ground.survey = Some(survey(104));
+        world.ground.accepts_tree = accepts;
+        world.up();
+        assert_eq!(world.state.standing(), Some(&survey(expected)));
+    };
+    // The honest second attempt: what its verify, or somebody else, did to the tree since is not known.
+    let passed = |world: &mut World| {
+        world.until("verify");
+        world.ground.audit = Some(audit(&world.goal, survey(102), true));
+        world.step(0);
+    };
+    check(passed, false, 100);
+    check(passed, true, 104);
+    let put_back = |world: &mut World| {
+        world.goal.max_attempts = 1;
+        world.until("quarantine");
+        world.step(0);
+        world.say(Event::Retried(Retried {
+            task: id(0),
+            with: Vec::new(),
+        }));
+    };
+    check(put_back, false, 100);
+    check(put_back, true, 104);
+    let edited = |world: &mut World| {
+        let before = world.goal.digest;
+        let attempt = world.state.attempt_under_way(&world.goal).unwrap();
+        world.say(interrupted(attempt, Stage::Verify, Cut::Sigterm));
+        world.goal.digest = digest(78);
+        world.say(Event::GoalEdited(GoalEdited {
+            before,
+            after: digest(78),
+            budget_changed: false,
+            retried: Vec::new(),
+            thawed: Vec::new(),
+        }));
+        world.state.adopt(&world.goal);
+    };
+    check(edited, false, 100);
+    check(edited, true, 104);
+}
+
+#[test]
+fn a_task_that_is_put_back_compares_with_where_it_was_first_begun() {
     let mut world = broken();
     world.goal.max_attempts = 1;
     world.until("quarantine");
@@ -404,30 +442,14 @@ fn once_the_rules_hold_or_a_person_has_looked_the_next_start_looks_anew() {
     }));
     world.ground.survey = Some(survey(104));
     world.up();
-    assert_eq!(world.state.standing(), Some(&survey(104)));
-    assert_eq!(world.state.task(&id(0)).unwrap().base, None);
-}
-
-#[test]
-fn an_attempt_that_was_cut_off_is_trusted_only_where_it_was_audited() {
-    let check = |audited: Option<bool>, expected: u32| {
-        let mut ground = Ground::gate(&[]);
-        ground.survey = Some(survey(100));
-        let mut world = World::on(with_rules(), ground);
-        world.until("work");
-        let attempt = world.state.attempt_under_way(&world.goal).unwrap();
-        let Event::Interrupted(attempt, cut) = interrupted(attempt, Stage::Worker, Cut::Halt) else {
-            panic!()
-        };
-        let audit = audited.map(|holds| audit(&world.goal, survey(101), holds));
-        world.say(Event::Interrupted(attempt, Interrupted { audit, ..cut }));
-        world.ground.survey = Some(survey(102));
-        world.up();
-        assert_eq!(world.state.standing(), Some(&survey(expected)), "{audited:?}");
-    };
-    check(None, 100);
-    check(Some(false), 100);
-    check(Some(true), 102);
+    world.until("work");
+    assert_eq!(world.state.task(&id(0)).unwrap().base, Some(survey(100)));
+    world.ground.accepts_tree = true;
+    let attempt = world.state.attempt_under_way(&world.goal).unwrap();
+    world.say(interrupted(attempt, Stage::Worker, Cut::Halt));
+    world.up();
+    world.until("work");
+    assert_eq!(world.state.task(&id(0)).unwrap().base, Some(survey(104)));
 }
 
 #[test]

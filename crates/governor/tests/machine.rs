@@ -277,6 +277,7 @@ fn a_state_of_another_goal_or_without_a_driver_is_refused() {
         worker_runs: 0,
         wall_ms: 0,
         spent: None,
+        rule: None,
     };
     for event in [Event::Imported(imported), Event::GoalEdited(edited)] {
         let record = Record::after(down.head(), world.now, "d", event).unwrap();

@@ -153,6 +153,7 @@ fn what_is_imported_is_taken_as_given() {
             worker_runs: 1,
             wall_ms: 5,
             spent: None,
+            rule: None,
         };
         let mut world = World::new(goal.clone());
         (world.state, world.lines, world.events) = (State::new(), Vec::new(), Vec::new());

@@ -174,23 +174,23 @@ fn write(git: &Git<'_>, order: &CommitOrder) -> Result<ObjectId, RepoError> {
 }
 
 /// Moves the reference from the parent to the commit, or does nothing at all. Git waits a second for locks by itself.
+///
+/// Git gets the last word only when it stands ready, and from this process: a git that is slow to start, or that outlives a
+/// driver which was killed, finds the end of its orders instead, and takes everything back. So no commit comes later.
 fn move_reference(git: &Git<'_>, order: &CommitOrder, id: &ObjectId) -> Result<(), CommitError> {
     let (repository, reference) = (git.repository, &order.change.reference);
     prepare_logs(repository, reference).told(WHAT)?;
     let old = order.change.parent.as_ref();
     let old = old.map_or_else(|| repository.format.zero(), ToString::to_string);
     let log = format!("driver: {}", order.task);
-    let arguments = [
-        "update-ref",
-        "--no-deref",
-        "-m",
-        &log,
-        reference.as_str(),
-        id.as_str(),
-        &old,
-    ];
-    let call = Call::new("move the reference", &arguments).in_git_dir(&repository.git_dir);
-    let moved = git.run(call);
+    let orders = format!(
+        "start\noption no-deref\nupdate {} {id} {old}\nprepare\n",
+        reference.as_str()
+    );
+    let call = Call::new("move the reference", &["update-ref", "--stdin", "-m", &log])
+        .in_git_dir(&repository.git_dir)
+        .fed(orders.into_bytes());
+    let moved = git.run_then(call, b"prepare: ok", b"commit\n");
     // Whatever git says: what counts is what is in the file.
     let found = refs::resolve(repository, reference).told(WHAT)?;
     if found.as_ref() == Some(id) {

@@ -4,7 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::time::Duration;
 
-use machine_driver_process::{Cancel, Capture, Captured, Ending, Sink, Stopped, capture, capture_with};
+use machine_driver_process::{
+    Cancel, Capture, Captured, Ending, Sink, Stopped, capture, capture_then, capture_with,
+};
 
 use crate::error::{RepoError, one_line};
 use crate::private::Private;
@@ -107,6 +109,13 @@ impl<'a> Git<'a> {
         let operation = call.operation;
         let captured = capture(&self.command(call), self.cancel);
         self.outcome(operation, captured)
+    }
+
+    /// The same for a git that is told the last thing only when it has answered the rest with this line.
+    pub(crate) fn run_then(&self, call: Call<'_>, answer: &[u8], words: &[u8]) -> Result<Vec<u8>, RepoError> {
+        let operation = call.operation;
+        let captured = capture_then(&self.command(call), self.cancel, answer, words);
+        self.outcome(operation, captured).map(|captured| captured.stdout)
     }
 
     /// Hands stdout to `sink` as it comes.

@@ -104,6 +104,7 @@ fn driver_up() -> Event {
             why: Some(text()),
         }),
         survey: Some(survey()),
+        accepts_tree: true,
     })
 }
 
@@ -183,6 +184,18 @@ fn run_events() -> Vec<Event> {
         attempts: 3,
         reason: Some(text()),
     };
+    let rule = ImportedRule {
+        halt: Some(ImportedHalt {
+            id: RequestId::new("0123456789abcdef0123456789abcdef").unwrap(),
+            by: text(),
+            reason: text(),
+            at: Timestamp::from_millis(1),
+        }),
+        revoked: true,
+        thawed: vec![text()],
+        tampered: true,
+        standing: None,
+    };
     vec![
         driver_up(),
         Event::Imported(Imported {
@@ -195,6 +208,7 @@ fn run_events() -> Vec<Event> {
             worker_runs: 1,
             wall_ms: 2,
             spent: Some(spent),
+            rule: Some(rule),
         }),
         Event::GoalEdited(GoalEdited {
             before: digest(1),
@@ -303,7 +317,6 @@ fn work_events() -> Vec<Event> {
         usage,
         output_bytes: 3,
         unlogged_wall_ms: 4,
-        audit: Some(audit()),
     };
     vec![
         Event::Dispatch(attempt(), Dispatch { worker_id: actor() }),
@@ -428,13 +441,21 @@ fn all() -> Vec<Event> {
 const OPTIONAL: &[(&str, &[&str])] = &[
     (
         "driver_up",
-        &["gate", "repo", "sinks", "records", "sealed", "receipt", "survey"],
+        &[
+            "gate",
+            "repo",
+            "sinks",
+            "records",
+            "sealed",
+            "receipt",
+            "survey",
+            "accepts_tree",
+        ],
     ),
     ("goal_edited", &["thawed"]),
     ("contract_ratified", &["signer", "transcript"]),
     ("override_effective", &["ended"]),
-    ("interrupted", &["audit"]),
-    ("imported", &["log_kept_as", "log_sha256", "spent"]),
+    ("imported", &["log_kept_as", "log_sha256", "spent", "rule"]),
     ("tampering", &["kept_as"]),
     ("worker_exited", &["exit", "signal", "retry_after_ms", "detail"]),
     ("verified", &["change", "no_change", "audit"]),

@@ -138,26 +138,112 @@ fn what_a_worker_left_is_found_after_a_kill_and_after_a_stop() {
     }
 }
 
-/// What a task that was given up has left does not get into the next task's commit.
+/// What a task that was given up has left does not get into the next task's commit: not by a start, not by an edit of the goal,
+/// not by putting the task back.
 #[test]
 fn one_tasks_edit_is_not_laundered_through_the_next() {
-    let tasks = json!([{ "id": "a", "goal": "x", "reversible": true }, { "id": "b", "goal": "y", "reversible": true }]);
+    let task = |id: &str| json!({ "id": id, "goal": "x", "reversible": true });
     let place = place(
         "if test $MACHINE_TASK_ID = a; then echo true > tests/check.sh; else echo right > src/b; fi",
-        &json!({ "tasks": tasks }),
+        &json!({ "tasks": [task("a"), task("b")] }),
     );
     place.run(["run"]).exits(3);
     assert_eq!(
         (place.status("a"), place.status("b")),
         ("blocked".into(), "blocked".into())
     );
-    assert_eq!(place.commits(), [] as [&str; 0]);
-    // Another start alone changes nothing. Once the operator has put the tests back and both tasks, the honest one passes.
-    place.run(["run"]).exits(3);
+    let expect_none = |ended: machine_driver_tests::Ended| {
+        ended.exits(3).says(&[
+            "the tree is not as it was before any worker",
+            "changed tests/check.sh",
+        ]);
+        assert_eq!(place.commits(), [] as [&str; 0]);
+    };
+    expect_none(place.run(["run"]));
+    place
+        .run(["task", "add", "--goal", "y", "--id", "c", "--reversible"])
+        .exits(0);
+    expect_none(place.run(["run"]));
+    let mut goal = place.json();
+    goal["tasks"].as_array_mut().unwrap().push(task("d"));
+    fs::write(place.goal(), goal.to_string()).unwrap();
+    expect_none(place.run(["run"]));
+    place.run(["retry", "b"]).exits(0);
+    expect_none(place.run(["run"]));
+    // Once the operator has put the tests back, the honest one passes.
     place.git(&["checkout", "-q", "--", "tests"]);
     place.run(["retry", "b"]).exits(0);
     place.run(["run"]).exits(3);
     assert_eq!(place.commits(), ["driver: b"]);
+    place.holds();
+}
+
+/// What is verified is the worker's code: what that writes while it is verified is seen too, across a start.
+#[test]
+fn what_a_verify_writes_is_not_laundered_by_a_start() {
+    let tasks = json!([{ "id": "a", "goal": "x", "reversible": true }, { "id": "b", "goal": "y", "reversible": true }]);
+    let place = place(
+        "echo '#right' > src/$MACHINE_TASK_ID; if test $MACHINE_TASK_ID = a; then echo 'echo true > tests/check.sh' > src/code; \
+         else echo 'exit 1' > src/code; fi",
+        &json!({ "tasks": tasks, "verify_cmd": "sh src/code && sh tests/check.sh" }),
+    );
+    place.run(["run", "--once"]).exits(0);
+    assert_eq!(
+        place.text("repo/tests/check.sh"),
+        "true\n",
+        "the verify did not write"
+    );
+    let committed = place.commits();
+    place.run(["run"]).exits(3).says(&["changed tests/check.sh"]);
+    assert_eq!(place.commits(), committed);
+    place.holds();
+}
+
+#[test]
+fn an_edit_of_the_operators_is_accepted_by_their_word_alone() {
+    let place = place(
+        "echo right > src/$MACHINE_TASK_ID",
+        &json!({ "tasks": [
+        { "id": "a", "goal": "x", "reversible": true }, { "id": "b", "goal": "x", "reversible": true, "after": ["a"] },
+    ] }),
+    );
+    place.run(["run", "--max-tasks", "1"]).exits(0);
+    // Between two runs the operator betters the tests, and commits that.
+    fs::write(
+        place.path("repo/tests/check.sh"),
+        "grep -q right src/* # for good\n",
+    )
+    .unwrap();
+    place.git(&["commit", "-qam", "better tests"]);
+    place
+        .run(["run", "--once"])
+        .exits(0)
+        .says(&["--accept-tree", "changed tests/check.sh"]);
+    assert_eq!(place.history().count("commit"), 1);
+    place.run(["run", "--accept-tree"]).exits(0);
+    assert_eq!(place.commits(), ["driver: a", "better tests", "driver: b"]);
+    let history = place.history();
+    let accepted: Vec<&Value> = history.of("driver_up").map(|up| &up["accepts_tree"]).collect();
+    assert_eq!(accepted, [&Value::Null, &Value::Null, &json!(true)]);
+    place.holds();
+}
+
+/// A rule that was added since asks about files that nobody saw before: then a person has to look first.
+#[test]
+fn a_rule_that_is_added_between_runs_needs_a_look() {
+    let place = place(
+        "echo right > src/$MACHINE_TASK_ID",
+        &json!({ "tasks": [
+        { "id": "a", "goal": "x", "reversible": true }, { "id": "b", "goal": "x", "reversible": true },
+    ] }),
+    );
+    place.run(["run", "--max-tasks", "1"]).exits(0);
+    let mut goal = place.json();
+    goal["contract"]["immutable"] = json!(["path:tests/**", "path:**/secret"]);
+    fs::write(place.goal(), goal.to_string()).unwrap();
+    place.run(["run"]).exits(10).says(&["--accept-tree"]);
+    place.run(["run", "--accept-tree"]).exits(0);
+    assert_eq!(place.commits(), ["driver: a", "driver: b"]);
     place.holds();
 }
 

@@ -297,6 +297,7 @@ fn a_stranger_with_the_drivers_old_process_id_is_not_killed() {
         receipt: None,
         survey: None,
         sealed: false,
+        accepts_tree: false,
     });
     let at = Timestamp::from_millis(1_795_341_600_123);
     let record = Record::after(None, at, &goal.deployment_id, up).unwrap();
@@ -400,39 +401,6 @@ fn a_halt_of_one_goal_while_another_works_on_the_tree() {
     place.run(["run", "other.json"]).exits(11);
     assert!(is_alive(pid(&place, "leader").unwrap()), "the other goal goes on");
     halts(&place, run);
-}
-
-/// A worker that is cut off has changed what it may not: the log knows, before anybody takes that for how it was.
-#[test]
-fn what_a_worker_that_was_cut_off_has_left_is_audited() {
-    for signal in [None, Some(Signal::TERM)] {
-        let place = Place::new(&json!({
-            "contract": { "proposed_by": "ann", "ratified_by": "bob", "autonomy_ceiling": 1, "immutable": ["path:kept"] },
-            "worker_cmd": "test -e go && { echo well > kept; exit; }; echo changed > kept; echo $$ > leader.pid; sleep 300",
-            "verify_cmd": "true", "tasks": [{ "id": "a", "goal": "x" }],
-        }));
-        fs::write(place.path("repo/kept"), "well\n").unwrap();
-        place.init_git();
-        let run = place.start(["run"]);
-        wait_until("the worker", SOON, || pid(&place, "leader").is_some());
-        match signal {
-            None => drop(halts(&place, run)),
-            Some(signal) => {
-                run.signal(signal);
-                run.wait(TIME_MAX).exits(143);
-                place.holds();
-            }
-        }
-        let history = place.history();
-        let cut = history.of("interrupted").next().unwrap();
-        assert_eq!(cut["audit"]["immutable"]["holds"], false, "{cut}");
-        fs::write(place.path("repo/go"), "").unwrap();
-        if signal.is_none() {
-            resume(&place);
-        }
-        place.run(["run"]).exits(0);
-        place.holds();
-    }
 }
 
 #[test]

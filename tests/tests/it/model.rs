@@ -162,6 +162,7 @@ impl<'a> Mini<'a> {
             sealed: false,
             receipt: None,
             survey: None,
+            accepts_tree: false,
         };
         self.record(Event::DriverUp(up))?;
         let waiting: Vec<AlertId> = self
@@ -380,7 +381,6 @@ fn crashed(attempt: AttemptRef, stage: Stage) -> Event {
             usage,
             output_bytes,
             unlogged_wall_ms,
-            audit: None,
         },
     )
 }

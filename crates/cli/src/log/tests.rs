@@ -96,6 +96,7 @@ fn records() -> Vec<Record> {
         sealed: false,
         receipt: None,
         survey: None,
+        accepts_tree: false,
     };
     let exited = WorkerExited {
         class: WorkerClass::Ok,

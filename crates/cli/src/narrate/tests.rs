@@ -73,7 +73,6 @@ fn cut_off(by: Cut) -> Event {
         usage: Usage::default(),
         output_bytes: 0,
         unlogged_wall_ms: 0,
-        audit: None,
     };
     Event::Interrupted(attempt(1), cut_off)
 }
@@ -158,6 +157,7 @@ fn of_the_goal() -> Vec<Event> {
         worker_runs: 12,
         wall_ms: 5,
         spent: None,
+        rule: None,
     };
     let (before, after) = (sha256(b"a"), sha256(b"b"));
     let edited = |retried| GoalEdited {
@@ -208,6 +208,7 @@ fn records_that_another_ones_line_tells_say_nothing() {
         sealed: false,
         receipt: None,
         survey: None,
+        accepts_tree: false,
     };
     assert_eq!(told(Event::DriverUp(up)), "");
     let again = Requeue {

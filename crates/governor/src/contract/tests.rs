@@ -125,7 +125,10 @@ fn seen(goal: &Goal, why: Option<&str>) -> ReceiptSeen {
 }
 
 fn asked(goal: &Goal, receipt: Option<&ReceiptSeen>) -> Option<Unratified> {
-    let known = Known { receipt, thawed: &[] };
+    let known = Known {
+        receipt,
+        ..Known::default()
+    };
     not_ratified(goal, known, now())
 }
 
@@ -133,11 +136,21 @@ fn asked(goal: &Goal, receipt: Option<&ReceiptSeen>) -> Option<Unratified> {
 fn a_frozen_field_that_was_changed_takes_the_ratification_away() {
     let thawed = ["definition_of_done".to_owned()];
     let known = Known {
-        receipt: None,
         thawed: &thawed,
+        ..Known::default()
     };
     let found = not_ratified(&goal(&names("ann", "bob")), known, now());
     assert_eq!(found, Some(Unratified::Thawed));
+}
+
+#[test]
+fn a_revocation_that_only_the_log_has_counts() {
+    let known = Known {
+        revoked: true,
+        ..Known::default()
+    };
+    let found = not_ratified(&goal(&names("ann", "bob")), known, now());
+    assert_eq!(found, Some(Unratified::Revoked));
 }
 
 #[test]

@@ -122,6 +122,8 @@ pub(crate) struct Ground {
     pub(crate) survey: Option<Survey>,
     /// What the audit of the next change finds.
     pub(crate) audit: Option<Audited>,
+    /// Whether a person says that the tree is theirs.
+    pub(crate) accepts_tree: bool,
 }
 
 impl Ground {
@@ -137,6 +139,7 @@ impl Ground {
             records: false,
             survey: None,
             audit: None,
+            accepts_tree: false,
         }
     }
 
@@ -222,6 +225,7 @@ impl World {
             sealed: false,
             receipt: None,
             survey: self.ground.survey.clone(),
+            accepts_tree: self.ground.accepts_tree,
         }));
     }
 
@@ -529,7 +533,6 @@ pub(crate) fn interrupted(attempt: AttemptRef, stage: Stage, by: Cut) -> Event {
             usage,
             output_bytes,
             unlogged_wall_ms,
-            audit: None,
         },
     )
 }

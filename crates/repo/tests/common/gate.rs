@@ -129,6 +129,7 @@ fn up(change: &Change, goal_sha256: Digest) -> DriverUp {
         sealed: false,
         receipt: None,
         survey: None,
+        accepts_tree: false,
     }
 }
 

@@ -154,6 +154,7 @@ fn history(goal: &Goal, attempt: &AttemptRef, change: &Change) -> Vec<Event> {
         sealed: false,
         receipt: None,
         survey: None,
+        accepts_tree: false,
     };
     let exited = WorkerExited {
         class: WorkerClass::Ok,

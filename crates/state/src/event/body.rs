@@ -50,6 +50,9 @@ body! {
         /// How the tree stood, where rules about paths are asked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         survey: Option<Survey>,
+        /// Whether a person said that the tree, as it stands, is theirs: from now on the rules compare with that.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        accepts_tree: bool,
         /// Whether the run signs its log: then every record of it has a signature.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         sealed: bool,
@@ -294,9 +297,6 @@ body! {
         output_bytes: u64,
         /// For a crash: milliseconds up to the last sign of life that no record accounts for.
         unlogged_wall_ms: u64,
-        /// What the audit of what was left found, where rules about paths are asked and there was time.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        audit: Option<Audited>,
     }
 }
 

@@ -261,7 +261,7 @@ impl Event {
                 | Self::GateEscalated(..)
                 | Self::CommitDenied(..)
                 | Self::Commit(..)
-        )
+        ) || matches!(self, Self::Imported(imported) if matches!(imported.origin, Origin::Restart))
     }
 }
 

@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::RequestId;
 use crate::goal::Status;
 use crate::id::{Digest, TaskId};
+use crate::survey::Survey;
+use crate::time::Timestamp;
 
 body! {
     /// Progress from elsewhere, at the head of a chain.
@@ -29,6 +32,45 @@ body! {
         /// What else was used so far, as far as an older log of this driver tells.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         spent: Option<ImportedSpent>,
+        /// What stood in an older log of this driver about who may do what, and stands on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<ImportedRule>,
+    }
+}
+
+body! {
+    /// What a new chain does not forget of an older one.
+    #[derive(Default)]
+    ImportedRule {
+        /// The halt that stands, where the older log could not be read to its end: else it is lifted before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        halt: Option<ImportedHalt>,
+        /// Whether the contract was revoked by command, and not ratified since.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        revoked: bool,
+        /// Fields of the contract that were frozen, and are not what they were; `immutable` where nobody can say.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        thawed: Vec<String>,
+        /// Whether something was changed behind the driver's back, and no run has ended in order since.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        tampered: bool,
+        /// How the tree stood before any worker.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        standing: Option<Survey>,
+    }
+}
+
+body! {
+    /// A halt that stands on.
+    ImportedHalt {
+        /// The request's id.
+        id: RequestId,
+        /// Who asked for it, as they said.
+        by: String,
+        /// Why.
+        reason: String,
+        /// When that was recorded.
+        at: Timestamp,
     }
 }
 

@@ -71,9 +71,6 @@ impl State {
             Event::DriverUp(up) => self.driver_up(up, at),
             Event::Imported(imported) => self.imported(imported, at),
             Event::GoalEdited(edited) => {
-                if self.current.as_ref().is_none_or(|current| current.cut_off) {
-                    self.looked_at();
-                }
                 self.thaw(&edited.thawed);
                 if edited.budget_changed {
                     self.spent.runs_without_tokens = 0;
@@ -84,7 +81,6 @@ impl State {
             }
             Event::TaskAdded(added) => self.goal_changed(added.before, added.after),
             Event::Retried(retried) => {
-                self.looked_at();
                 self.put_back(std::slice::from_ref(&retried.task))?;
                 self.put_back(&retried.with)
             }
@@ -275,7 +271,6 @@ impl State {
         if !matches!(interrupted.by, Cut::Budget | Cut::Halt) {
             self.with_task(slot, |task| task.interruptions += 1);
         }
-        self.audited(interrupted.audit.as_ref());
         if stage == Stage::Worker {
             self.spent.add(interrupted.usage, interrupted.output_bytes);
             self.end_attempt(Status::Pending, at);

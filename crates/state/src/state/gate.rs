@@ -35,6 +35,8 @@ pub(super) struct Repo {
     pub(super) left_over: Vec<TaskId>,
     /// Whether something was changed behind the driver's back, and nobody has looked since.
     pub(super) tampered: bool,
+    /// Whether that comes from an older chain, which no run has ended in order.
+    tampered_before: bool,
 }
 
 impl Repo {
@@ -116,11 +118,18 @@ impl State {
             allowed.failed = None;
         }
         let in_order = self.current.as_ref().is_none_or(|current| !current.left_behind());
+        let in_order = !std::mem::take(&mut self.repo.tampered_before) && in_order;
         if in_order && self.repo.tampered {
             self.repo.tampered = false;
             self.settle(AlertKind::Tampering, None, "a driver was started again");
         }
         self.repo.seen(up.repo.as_ref());
+    }
+
+    /// Something was changed behind the driver's back, says an older chain.
+    pub(super) fn tampered_before(&mut self) {
+        self.repo.tampered = true;
+        self.repo.tampered_before = true;
     }
 
     /// Something was changed behind the driver's back.

@@ -61,6 +61,9 @@ impl State {
             self.spent.runs_without_tokens = spent.runs_without_tokens;
             self.spent.runs_without_usd = spent.runs_without_usd;
         }
+        if let Some(rule) = &imported.rule {
+            self.rule_imported(rule);
+        }
         for one in &imported.tasks {
             let slot = self.slot(&one.task);
             let status = if one.status == Status::Running {

@@ -3,10 +3,9 @@
 use super::apply::Applied;
 use super::{Run, State};
 use crate::event::{
-    Approved, AttemptRef, Audited, ContractRatified, ContractRevoked, DialChanged, DriverUp,
+    Approved, AttemptRef, Audited, ContractRatified, ContractRevoked, DialChanged, DriverUp, ImportedRule,
     OverrideEffective, OverrideKind, OverrideLifted, OverrideRequested, ReceiptSeen, RequestId,
 };
-use crate::goal::Status;
 use crate::id::{Digest, TaskId};
 use crate::survey::Survey;
 use crate::time::Timestamp;
@@ -22,12 +21,12 @@ pub(super) struct Rule {
     receipt: Option<ReceiptSeen>,
     /// Frozen fields of the contract that were changed since it was ratified.
     thawed: Vec<String>,
+    /// Whether the contract was revoked by command, and not ratified by command since.
+    revoked: bool,
     /// How the tree stood before any worker of this goal could have changed it.
     standing: Option<Survey>,
     /// How the tree stood at the last audit.
     last: Option<Survey>,
-    /// Whether a worker has been at the tree since rules about it last held.
-    unsure: bool,
 }
 
 /// A halt that stands: no driver starts before it is lifted.
@@ -77,6 +76,12 @@ impl State {
         &self.rule.thawed
     }
 
+    /// Whether the contract was revoked by command, and not ratified by command since: goal.json may not show it any more.
+    #[must_use]
+    pub const fn revoked(&self) -> bool {
+        self.rule.revoked
+    }
+
     /// For a look before a run: what the next driver would find of the contract.
     pub fn foresee(&mut self, receipt: Option<ReceiptSeen>, thawed: &[String]) {
         self.rule.receipt = receipt;
@@ -95,29 +100,26 @@ impl State {
         self.rule.asked.iter().any(|(asked, _)| asked == id) || self.halt().is_some_and(|halt| halt.id == *id)
     }
 
-    /// What a driver found when it started. What a worker may have left in the tree is not taken for what stood there: not
-    /// before the rules have held once, or a person has looked.
+    /// What a driver found when it started. What stood there before any worker is taken once: a later start takes it anew only
+    /// where a person says so, since what lies there by then may be a worker's.
     pub(super) fn rule_up(&mut self, up: &DriverUp) {
         self.rule.receipt.clone_from(&up.receipt);
-        if !self.rule.unsure || self.rule.standing.is_none() {
-            self.rule.standing.clone_from(&up.survey);
-            self.rule.last = None;
-            // What is begun again compares with what stands now, by the rules that are asked now.
-            let under_way = self.current.as_ref().map(|current| current.slot);
-            for (slot, task) in self.tasks.iter_mut().enumerate() {
-                if under_way == Some(slot) {
-                    task.base = task.base.take().or_else(|| up.survey.clone());
-                } else if task.status == Status::Pending {
-                    task.base = None;
-                }
-            }
+        if up.survey.is_some() {
+            self.rule.last.clone_from(&up.survey);
+        }
+        if self.rule.standing.is_some() && !up.accepts_tree {
+            return;
+        }
+        self.rule.standing.clone_from(&up.survey);
+        let under_way = self.current.as_ref().map(|current| current.slot);
+        for (slot, task) in self.tasks.iter_mut().enumerate() {
+            task.base = up.survey.clone().filter(|_| under_way == Some(slot));
         }
     }
 
-    /// A worker is about to be at the tree. Its task's rules compare with how that stands now.
+    /// A worker is about to be at the tree. Its task's rules compare with how that stood when the task was first begun.
     pub(super) fn at_the_tree(&mut self, slot: usize) {
         let base = self.rule.last.as_ref().or(self.rule.standing.as_ref()).cloned();
-        self.rule.unsure = true;
         self.with_task(slot, |task| {
             if task.base.is_none() {
                 task.base = base;
@@ -126,14 +128,9 @@ impl State {
     }
 
     pub(super) fn audited(&mut self, audit: Option<&Audited>) {
-        let Some(audit) = audit else { return };
-        self.rule.last = Some(audit.survey.clone());
-        self.rule.unsure = !audit.holds();
-    }
-
-    /// A person has looked at what is in the tree, and wants it worked on.
-    pub(super) fn looked_at(&mut self) {
-        self.rule.unsure = false;
+        if let Some(audit) = audit {
+            self.rule.last = Some(audit.survey.clone());
+        }
     }
 
     pub(super) fn thaw(&mut self, fields: &[String]) {
@@ -147,11 +144,31 @@ impl State {
     pub(super) fn contract_ratified(&mut self, ratified: &ContractRatified) -> Applied {
         self.goal_changed_by_command(ratified.before, ratified.after)?;
         self.rule.thawed.clear();
+        self.rule.revoked = false;
         Ok(())
     }
 
     pub(super) fn contract_revoked(&mut self, revoked: &ContractRevoked) -> Applied {
-        self.goal_changed_by_command(revoked.before, revoked.after)
+        self.goal_changed_by_command(revoked.before, revoked.after)?;
+        self.rule.revoked = true;
+        Ok(())
+    }
+
+    /// A new chain does not forget what stood.
+    pub(super) fn rule_imported(&mut self, rule: &ImportedRule) {
+        self.rule.revoked = rule.revoked;
+        self.rule.standing.clone_from(&rule.standing);
+        self.thaw(&rule.thawed);
+        self.rule.halt = rule.halt.as_ref().map(|halt| Halt {
+            id: halt.id.clone(),
+            by: halt.by.clone(),
+            reason: halt.reason.clone(),
+            at: halt.at,
+            effective: true,
+        });
+        if rule.tampered {
+            self.tampered_before();
+        }
     }
 
     pub(super) fn dial_changed(&mut self, changed: &DialChanged) -> Applied {

@@ -49,6 +49,7 @@ impl TaskState {
             attempts: self.attempts,
             started: self.started,
             approval: self.approval.take(),
+            base: self.base.take(),
             ..Self::default()
         };
     }

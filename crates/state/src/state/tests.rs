@@ -77,6 +77,7 @@ fn up() -> Event {
         sealed: false,
         receipt: None,
         survey: None,
+        accepts_tree: false,
     })
 }
 
@@ -185,7 +186,6 @@ fn interrupted(task: &str, number: u32, stage: Stage, unlogged_wall_ms: u64) -> 
         usage: Usage::default(),
         output_bytes: 3,
         unlogged_wall_ms,
-        audit: None,
     };
     Event::Interrupted(attempt(task, number), body)
 }

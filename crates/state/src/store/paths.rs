@@ -76,6 +76,14 @@ impl Paths {
         self.folder.join(name)
     }
 
+    /// The last record of the log that a command of `audit_sink` has got: `driver-log.sink`.
+    #[must_use]
+    pub fn log_copied(&self) -> PathBuf {
+        let mut name = self.log.file_stem().unwrap_or_default().to_owned();
+        name.push(".sink");
+        self.folder.join(name)
+    }
+
     /// The files and folders of the run, which belong to no change of the repository even where they lie inside it.
     #[must_use]
     pub fn own(&self) -> Vec<PathBuf> {

@@ -99,6 +99,7 @@ fn the_holder_is_named_from_however_far_back() {
             sealed: false,
             receipt: None,
             survey: None,
+            accepts_tree: false,
         };
         store.append(at(0), Event::DriverUp(up)).unwrap();
     }

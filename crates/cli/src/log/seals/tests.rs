@@ -45,6 +45,7 @@ fn up(sealed: bool) -> Event {
         sealed,
         receipt: None,
         survey: None,
+        accepts_tree: false,
     })
 }
 
