@@ -13,7 +13,7 @@ use crate::args::{self, AarCommand, Cli, Command, LogCommand, TaskCommand};
 use crate::error::{self, Failure};
 use crate::me::Me;
 use crate::out::Out;
-use crate::{aar, check, contract, demo, generate, init, log, overrides, run, status, task};
+use crate::{aar, check, contract, copies, demo, generate, init, log, overrides, run, status, task};
 
 /// The whole program.
 pub(crate) fn main() -> ExitCode {
@@ -29,6 +29,7 @@ fn obey(cli: &Cli) -> Exit {
     let out = Out::new(cli.json, cli.quiet);
     let result = dispatch(&cli.command, &Me::new(), &out);
     let exit = result.unwrap_or_else(|failure| error::tell(&failure, &out));
+    copies::warn_missing(&cli.command, &out);
     out.idle();
     exit
 }

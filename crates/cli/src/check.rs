@@ -12,7 +12,7 @@ use std::path::Path;
 
 use machine_driver::look::{Look, look};
 use machine_driver::preflight;
-use machine_driver::{Clock as _, DriverError, Exit, SystemClock, proof, read_goal};
+use machine_driver::{Clock as _, DriverError, Exit, SystemClock, copies, proof, read_goal};
 use machine_driver_governor::budget;
 use machine_driver_state::goal::Goal;
 use machine_driver_state::goal::file::GoalFile;
@@ -88,6 +88,7 @@ pub(crate) fn check(args: &CheckArgs, me: &Me, out: &Out) -> Result<Exit, Failur
     let (commit, no_commit) = gate::committer(&file, now);
     commit.into_iter().for_each(|line| tally.take(line));
     tally.take(gate::alerts(&file));
+    sink(path).into_iter().for_each(|line| tally.take(line));
     rules::check(&file).into_iter().for_each(|line| tally.take(line));
     attest::records(&file)
         .into_iter()
@@ -101,6 +102,19 @@ pub(crate) fn check(args: &CheckArgs, me: &Me, out: &Out) -> Result<Exit, Failur
         lines.into_iter().for_each(|line| tally.take(line));
     }
     Ok(tally.end(refused, me, path))
+}
+
+/// Where copies of governance records go, if anywhere.
+fn sink(path: &Path) -> Option<Check> {
+    let found = copies(path)?;
+    let says = crate::copies::says(&found);
+    Some(if found.is_refused {
+        bad("sink", Exit::BadGoal, says, None)
+    } else if crate::copies::is_behind(&found) {
+        doubtful("sink", says, None)
+    } else {
+        good("sink", says)
+    })
 }
 
 /// Tells each check as it is made.

@@ -5,6 +5,7 @@ mod app;
 mod args;
 mod check;
 mod contract;
+mod copies;
 mod demo;
 mod error;
 mod escape;

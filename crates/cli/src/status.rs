@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use machine_driver::contract::foresee;
 use machine_driver::look::{Look, look};
-use machine_driver::{Clock as _, Exit, SystemClock};
+use machine_driver::{Clock as _, Exit, SystemClock, copies};
 use machine_driver_governor::{budget, dial};
 use machine_driver_state::goal::{Goal, Status, Task};
 use machine_driver_state::state::{Approval, Run, Waiting};
@@ -55,6 +55,12 @@ pub(crate) fn status(args: &StatusArgs, me: &Me, out: &Out) -> Result<Exit, Fail
         }
         if !out.is_json() {
             out.raw(&table::text(&seen, &rows, now));
+            if let Some(copies) = copies(path).filter(crate::copies::is_behind) {
+                out.say(format!(
+                    "audit_sink: {}",
+                    crate::escape::line(&crate::copies::says(&copies))
+                ));
+            }
         }
         let is_over = rows
             .iter()
@@ -172,6 +178,7 @@ fn status_json(seen: &Look, rows: &[Row], path: &Path, next: &str, now: Timestam
         "approvals": approvals_json(seen, now),
         "tasks": tasks,
         "alerts_waiting": alerts_json(seen),
+        "audit_sink": copies(path).map(|copies| json!({"to": copies.to, "missing": copies.missing, "why": copies.why})),
         "budget": budget_json(goal, seen, now),
         "last_success_at": last_success(seen).map(|at| at.to_string()),
         "next": next,

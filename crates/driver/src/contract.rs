@@ -100,6 +100,7 @@ pub fn ratify(
     is_ratified(&ratified, with.trust.as_deref(), now)?;
     held.opening(now)?;
     let thawed = held.state.thawed().to_vec();
+    let was_revoked = old.revoked || held.state.revoked();
     let event = |before, after| {
         Event::ContractRatified(ContractRatified {
             before,
@@ -113,7 +114,7 @@ pub fn ratify(
     record(&mut held, &timeline, &ratified, event)?;
     Ok(Ratified {
         file: held.file,
-        was_revoked: old.revoked,
+        was_revoked,
         receipt_removed: signer.is_none() && old.receipt.is_some(),
         signer,
         thawed,
@@ -324,7 +325,7 @@ fn is_ratified(file: &GoalFile, trust: Option<&Path>, now: Timestamp) -> Result<
     let receipt = receipt_seen(file, trust);
     let known = Known {
         receipt: receipt.as_ref(),
-        thawed: &[],
+        ..Known::default()
     };
     match not_ratified(file.goal(), known, now) {
         None => Ok(()),

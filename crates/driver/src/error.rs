@@ -48,6 +48,14 @@ pub enum DriverError {
     /// A commit that is allowed could not be made, and no other could.
     #[error("the commit could not be made: {0}")]
     Stuck(String),
+    /// Somebody changes goal.json again and again while a driver runs.
+    #[error("{path} was changed {times} times in this run by somebody else, and put back each time", path = path.display())]
+    Besieged {
+        /// goal.json.
+        path: PathBuf,
+        /// How often.
+        times: u32,
+    },
     /// The rules refuse to go on: a bug.
     #[error("the rules refuse to go on: {0}")]
     Rules(&'static str),
@@ -196,6 +204,10 @@ impl DriverError {
                 "Put the file back under `evidence/goal/` from a copy; `machine-driver log verify` needs none of them.".into(),
             ),
             Self::Attest { .. } => Some("Mend the folder or the disk, and start again: the task goes on where it was.".into()),
+            Self::Besieged { .. } => Some(
+                "Find out who changes it (each text is kept beside it as `.edited-…`), and start again: what was under way goes on."
+                    .into(),
+            ),
             Self::Stuck(_) => Some("Mend what stands in the way, then start again: the commit is made, and no work is done again.".into()),
             Self::NoPort(_) => Some("Give the builder one, or build machine-driver with the feature `command`.".into()),
             Self::OneActor(_) => Some("Give the verifier an id of its own.".into()),

@@ -11,12 +11,12 @@ use machine_driver_state::id::TaskId;
 use machine_driver_state::record::{Head, Record, Seal};
 use machine_driver_state::state::{Run, State, TaskState};
 use machine_driver_state::store::{
-    BoxError, Expected, Kept, KeptAs, Opened, Paths, RealDisk, Store, StoreError, TreeLock, lock_tree,
-    read_log,
+    BoxError, Expected, Kept, KeptAs, Opened, Paths, Store, StoreError, TreeLock, lock_tree,
 };
 use machine_driver_state::time::Timestamp;
 
 use crate::attest::seal_of;
+use crate::carried::Older;
 use crate::error::DriverError;
 use crate::keep::Keep;
 use crate::notice::Notice;
@@ -38,9 +38,9 @@ pub(crate) struct Held {
     then: Then,
     /// Signs every record, where the goal has a key that can.
     pub(crate) seal: Option<Arc<dyn Seal>>,
-    /// Where copies of governance records go.
-    pub(crate) sink: Option<Sink>,
     _tree: Option<TreeLock>,
+    /// Where copies of governance records go. Last: nobody waits for the locks because a command is slow.
+    pub(crate) sink: Option<Sink>,
 }
 
 /// What folding the log has brought.
@@ -93,7 +93,7 @@ impl Held {
     /// Folds the log of a goal that is locked and was found good.
     fn fold(mut store: Keep, file: GoalFile, tree: Option<TreeLock>) -> Result<Self, DriverError> {
         let mut folded = Folded {
-            sink: Sink::of(&file)?,
+            sink: Sink::of(&file, store.paths()),
             ..Folded::default()
         };
         let (opened, kept) = load(&mut store, &file, &mut folded)?;
@@ -110,12 +110,15 @@ impl Held {
             kept,
             then: folded.then,
             seal,
-            sink: folded.sink,
             _tree: tree,
+            sink: folded.sink,
         };
         held.check_binding()?;
         held.finish_half_written(folded.last_change)?;
         held.check_under_way()?;
+        if let Some(sink) = &mut held.sink {
+            sink.pay();
+        }
         Ok(held)
     }
 
@@ -181,17 +184,17 @@ impl Held {
             deployment_id,
             checkpoint: None,
         };
-        // As far as the old log can be read; what it says was used stays used.
-        let mut folded = Folded::default();
-        drop(read_log(&RealDisk, &self.store.paths().log, None, &mut |entry| {
-            folded.take(&entry.record, None)
-        }));
-        let spent = *folded.state.spent();
+        // As far as the old log can be read; what it says was used stays used, and what stood in it stands.
+        let paths = self.store.paths().clone();
+        let older = Older::read(&paths, self.sink.as_mut());
+        older.refuse_halted(&paths)?;
+        let rule = older.rule(&paths, self.goal(), self.file.progress().checkpoint.is_some());
+        let spent = *older.state.spent();
         let kept = self.store.set_aside(KeptAs::Numbered)?;
         self.store.load(&expected, &mut |_| Ok(()))?;
         self.state = State::new();
         self.keep_goal()?;
-        if let Some(event) = opening::restarted(self.goal(), self.file.progress(), &kept, &spent) {
+        if let Some(event) = opening::restarted(self.goal(), self.file.progress(), &kept, &spent, rule) {
             self.append(at, event)?;
         }
         self.state.adopt(self.file.goal());
@@ -208,6 +211,7 @@ impl Held {
         let file = newer.map_or(Ok(file), |text| parse(text.as_bytes(), path))?;
         let seal = seal_of(file.goal());
         Ok(Self {
+            sink: Sink::of(&file, store.paths()),
             store,
             file,
             state: State::new(),
@@ -215,7 +219,6 @@ impl Held {
             kept: None,
             then: Then::new(),
             seal,
-            sink: None,
             _tree: Some(tree),
         })
     }

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use machine_driver_governor::contract::thawed;
-use machine_driver_state::event::{Event, GoalEdited, Imported, ImportedSpent, ImportedTask, Origin};
+use machine_driver_state::event::{
+    Event, GoalEdited, Imported, ImportedRule, ImportedSpent, ImportedTask, Origin,
+};
 use machine_driver_state::goal::file::{Progress, TaskProgress};
 use machine_driver_state::goal::{Goal, Status};
 use machine_driver_state::id::{Digest, TaskId};
@@ -53,14 +55,22 @@ pub(crate) fn imported(
             .collect(),
         worker_runs: progress.runs.min(RUNS_MAX),
         spent: None,
+        rule: None,
         wall_ms: u64::try_from(progress.wall_used.as_millis())
             .unwrap_or(u64::MAX)
             .min(WALL_MS_MAX),
     }))
 }
 
-/// The record that a chain begins anew with: the progress that goal.json shows, and what the older log says was used.
-pub(crate) fn restarted(goal: &Goal, progress: &Progress, kept: &Kept, spent: &Spent) -> Option<Event> {
+/// The record that a chain begins anew with: the progress that goal.json shows, what the older log says was used, and what
+/// stood in it.
+pub(crate) fn restarted(
+    goal: &Goal,
+    progress: &Progress,
+    kept: &Kept,
+    spent: &Spent,
+    rule: Option<ImportedRule>,
+) -> Option<Event> {
     let Some(Event::Imported(mut imported)) = imported(goal, progress, Origin::Restart, Some(kept)) else {
         return None;
     };
@@ -75,6 +85,7 @@ pub(crate) fn restarted(goal: &Goal, progress: &Progress, kept: &Kept, spent: &S
         runs_without_tokens: spent.runs_without_tokens,
         runs_without_usd: spent.runs_without_usd,
     });
+    imported.rule = rule;
     Some(Event::Imported(imported))
 }
 

@@ -68,7 +68,14 @@ impl Driver {
             .store
             .keep_edit_and_restore(&self.held.rendered(), &when)?;
         let kept_as = kept.and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-        self.tampered(format!("goal.json {edit}"), kept_as)
+        self.tampered(format!("goal.json {edit}"), kept_as)?;
+        match self.watch.goal_edited() {
+            None => Ok(()),
+            Some(times) => Err(DriverError::Besieged {
+                path: self.held.store.paths().goal.clone(),
+                times,
+            }),
+        }
     }
 }
 

@@ -1,34 +1,47 @@
 //! Copies of governance records, outside of what a halt stops.
 //!
-//! A file gets what it misses: after a crash, or when it could not be written for a while, the records that are not in it yet
-//! come first. A command is started for each record on a thread of its own, and tried until the run ends.
+//! Whoever takes hold of a log sends what the sink does not have yet, oldest first, and then each record behind the log. A
+//! file is searched for the last record that it has; for a command, which is started for each record on a thread of its own,
+//! that is kept beside the log. A record may come twice, and none is left out.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+#[cfg(feature = "command")]
+mod command;
+mod file;
+mod place;
+
 use std::path::{Path, PathBuf};
 
+use machine_driver_state::event::{Event, OverrideKind};
 use machine_driver_state::goal::AuditSink;
 use machine_driver_state::goal::file::GoalFile;
+use machine_driver_state::id::Digest;
 use machine_driver_state::record::Record;
-use rustix::fs::{Mode, OFlags};
+use machine_driver_state::store::{Paths, RealDisk, read_log};
 
 use crate::error::DriverError;
 use crate::outcome::chain;
+use crate::read::look_at;
 
-/// How far from its end a file is searched for the last record that it has.
-const SEARCHED: u64 = 1 << 20;
+pub(crate) use place::check;
 
 /// Where copies go.
 #[derive(Debug)]
 pub(crate) struct Sink {
     target: Target,
     /// Lines that are not there yet, oldest first.
-    owed: Vec<String>,
-    /// Number of the last record of this goal that is there already.
-    last: Option<u64>,
+    owed: Vec<Line>,
+    /// The last record of this goal that is there already.
+    last: Option<Digest>,
     /// What went wrong, until somebody was told.
     trouble: Option<String>,
     told: bool,
+}
+
+/// A record as the log has it.
+#[derive(Debug)]
+struct Line {
+    text: String,
+    hash: Digest,
 }
 
 #[derive(Debug)]
@@ -36,40 +49,34 @@ enum Target {
     File(PathBuf),
     #[cfg(feature = "command")]
     Command(command::Copies),
+    /// It cannot be used: nothing is copied before that is mended, and then everything that is missing.
+    Unusable,
 }
 
 impl Sink {
-    /// Where the goal's copies go, if it asks for any.
-    ///
-    /// # Errors
-    /// [`DriverError::Goal`] where a worker could reach them.
-    pub(crate) fn of(file: &GoalFile) -> Result<Option<Self>, DriverError> {
-        let Some(sink) = &file.goal().audit_sink else {
-            return Ok(None);
+    /// Where the goal's copies go, if it asks for any. One that cannot be used is trouble and no error: what an operator
+    /// says must not wait for a copy of it. A run asks [`check`] before.
+    pub(crate) fn of(file: &GoalFile, paths: &Paths) -> Option<Self> {
+        let sink = file.goal().audit_sink.as_ref()?;
+        let (target, last, trouble) = match target_of(file, sink, paths) {
+            Ok(target) => (target, last_of(sink, paths, file), None),
+            Err(why) => (Target::Unusable, None, Some(why)),
         };
-        let (target, last) = match sink {
-            AuditSink::File(path) => {
-                refuse_reachable(file, path)?;
-                (
-                    Target::File(path.clone()),
-                    last_of(path, &file.goal().deployment_id),
-                )
-            }
-            AuditSink::Command(argv) => (command_of(file, argv)?, None),
-        };
-        Ok(Some(Self {
+        Some(Self {
             target,
             owed: Vec::new(),
             last,
-            trouble: None,
+            trouble,
             told: false,
-        }))
+        })
     }
 
-    /// A record that the log has already: it is owed where the file does not have it.
+    /// A record that the log has already: it is owed where it comes after the last one that is there. One that is there
+    /// without being in this log is of a log that was set aside.
     pub(crate) fn found(&mut self, record: &Record) {
-        let is_missing = self.last.is_none_or(|last| record.seq > last);
-        if is_missing && record.event.is_of_governance() && matches!(self.target, Target::File(_)) {
+        if self.last == Some(record.hash) {
+            self.owed.clear();
+        } else if record.event.is_of_governance() {
             self.owe(record);
         }
     }
@@ -79,6 +86,10 @@ impl Sink {
         if record.event.is_of_governance() {
             self.owe(record);
             self.pay();
+        }
+        #[cfg(feature = "command")]
+        if let (Target::Command(copies), Some(stands)) = (&mut self.target, halts(&record.event)) {
+            copies.hurry(stands);
         }
     }
 
@@ -90,14 +101,21 @@ impl Sink {
 
     fn owe(&mut self, record: &Record) {
         match record.line() {
-            Ok(line) => self.owed.push(line),
+            Ok(text) => self.owed.push(Line {
+                text,
+                hash: record.hash,
+            }),
             Err(error) => self.trouble = Some(chain(&error)),
         }
     }
 
-    fn pay(&mut self) {
+    /// Copies what is owed.
+    pub(crate) fn pay(&mut self) {
+        if self.owed.is_empty() {
+            return;
+        }
         match &mut self.target {
-            Target::File(path) => match append(path, &self.owed) {
+            Target::File(path) => match file::append(path, &self.owed) {
                 Ok(()) => self.owed.clear(),
                 Err(error) => self.trouble = Some(format!("could not append to {}: {error}", path.display())),
             },
@@ -106,200 +124,85 @@ impl Sink {
                 self.owed.drain(..).for_each(|line| copies.send(line));
                 self.trouble = self.trouble.take().or(copies.trouble());
             }
+            Target::Unusable => {}
         }
     }
 }
 
-/// A copy that a worker can change is none.
-fn refuse_reachable(file: &GoalFile, path: &Path) -> Result<(), DriverError> {
-    let really = |path: &Path| fs::canonicalize(path).ok();
-    let folder = path.parent().and_then(really);
-    let refused = |message: String, help: &str| {
-        Err(file
-            .refuse(None, "audit_sink", message, Some(help.to_owned()))
-            .into())
-    };
-    let Some(folder) = folder else {
-        let message = format!("there is no folder for {}", path.display());
-        return refused(message, "make the folder");
-    };
-    let repo = really(&file.goal().repo).unwrap_or_else(|| file.goal().repo.clone());
-    if folder.starts_with(&repo) {
-        let message = format!("{} lies in the folder that is worked on", path.display());
-        return refused(message, "put it where no worker has business");
-    }
-    if fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_file()) {
-        return refused(format!("{} is not a file", path.display()), "name a file");
-    }
-    Ok(())
-}
-
-/// Appends lines in one write, durably. A line that was torn by a crash is ended first.
-fn append(path: &Path, lines: &[String]) -> io::Result<()> {
-    let flags = OFlags::RDWR
-        | OFlags::CREATE
-        | OFlags::APPEND
-        | OFlags::NOFOLLOW
-        | OFlags::NONBLOCK
-        | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
-    let meta = file.metadata()?;
-    if !meta.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
-    }
-    let mut text = String::new();
-    if meta.len() > 0 {
-        let mut last = [0];
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut last)?;
-        if last != *b"\n" {
-            text.push('\n');
-        }
-    }
-    for line in lines {
-        text.push_str(line);
-        text.push('\n');
-    }
-    file.write_all(text.as_bytes())?;
-    file.sync_data()
-}
-
-/// Number of the last record of this deployment in the file; others may write there too.
-fn last_of(path: &Path, deployment_id: &str) -> Option<u64> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
-    let length = file.metadata().ok().filter(fs::Metadata::is_file)?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(SEARCHED))).ok()?;
-    let mut tail = Vec::new();
-    file.take(SEARCHED).read_to_end(&mut tail).ok()?;
-    let records = tail.split(|byte| *byte == b'\n').rev();
-    let mut records = records.filter_map(|line| Record::read(line).ok());
-    records
-        .find(|record| record.deployment_id == deployment_id)
-        .map(|record| record.seq)
-}
-
-#[cfg(not(feature = "command"))]
-fn command_of(file: &GoalFile, _argv: &[String]) -> Result<Target, DriverError> {
-    let message = "this build starts no commands".to_owned();
-    Err(file
-        .refuse(None, "audit_sink", message, Some("name a file".to_owned()))
-        .into())
-}
-
+/// Whether from this record on a halt stands; none where it says nothing of that.
 #[cfg(feature = "command")]
-fn command_of(file: &GoalFile, argv: &[String]) -> Result<Target, DriverError> {
-    let name = argv.first().map(String::as_str).unwrap_or_default();
-    let Some(program) = machine_driver_process::find_program(name.as_ref()) else {
-        let message = format!("there is no program `{name}`");
-        let help = "install it, or name it by its whole path".to_owned();
-        return Err(file.refuse(None, "audit_sink", message, Some(help)).into());
-    };
-    let copies = command::Copies::start(program, argv).map_err(|source| DriverError::Io {
-        operation: "start a thread for",
-        path: file.path().to_owned(),
-        source,
-    })?;
-    Ok(Target::Command(copies))
+fn halts(event: &Event) -> Option<bool> {
+    match event {
+        Event::OverrideRequested(asked) => (asked.kind == OverrideKind::Halt).then_some(true),
+        Event::OverrideLifted(_) => Some(false),
+        _ => None,
+    }
 }
 
-#[cfg(feature = "command")]
-mod command {
-    use std::ffi::OsString;
-    use std::path::PathBuf;
-    use std::sync::mpsc::{self, Receiver, Sender};
-    use std::thread::{Builder, JoinHandle};
-    use std::time::{Duration, Instant};
-    use std::{fmt, io};
-
-    use machine_driver_process::{Cancel, Capture, capture};
-
-    use crate::outcome::chain;
-
-    /// The longest that a command may take for one record.
-    const WALL: Duration = Duration::from_secs(10);
-
-    /// How often a record is tried.
-    const TRIES: u32 = 3;
-
-    /// How long the end of a run waits for copies under way: a halt must not wait for a network.
-    const FAREWELL: Duration = Duration::from_secs(2);
-
-    /// Copies on their way through a command.
-    pub(super) struct Copies {
-        lines: Option<Sender<String>>,
-        troubles: Receiver<String>,
-        thread: Option<JoinHandle<()>>,
+fn target_of(file: &GoalFile, sink: &AuditSink, paths: &Paths) -> Result<Target, String> {
+    check(file).map_err(|error| place::why(&error))?;
+    match sink {
+        AuditSink::File(path) => Ok(Target::File(path.clone())),
+        #[cfg(not(feature = "command"))]
+        AuditSink::Command(_) => Ok(Target::Unusable),
+        #[cfg(feature = "command")]
+        AuditSink::Command(argv) => command::Copies::start(argv, place::Kept::of(paths, argv))
+            .map(Target::Command)
+            .map_err(|error| format!("no thread could be started for it: {error}")),
     }
+}
 
-    impl Copies {
-        pub(super) fn start(program: PathBuf, argv: &[String]) -> io::Result<Self> {
-            let (lines, records) = mpsc::channel::<String>();
-            let (tell, troubles) = mpsc::channel();
-            let mut words = vec![program.into_os_string()];
-            words.extend(argv.iter().skip(1).map(OsString::from));
-            let work = move || {
-                for line in records {
-                    if let Some(trouble) = copy(&words, line) {
-                        drop(tell.send(trouble)); // Nobody listens any more: the run is over.
-                    }
-                }
-            };
-            let thread = Builder::new().name("audit-sink".into()).spawn(work)?;
-            Ok(Self {
-                lines: Some(lines),
-                troubles,
-                thread: Some(thread),
-            })
-        }
-
-        pub(super) fn send(&self, line: String) {
-            if let Some(lines) = &self.lines {
-                drop(lines.send(line)); // A thread that panicked was told of on standard error.
-            }
-        }
-
-        pub(super) fn trouble(&self) -> Option<String> {
-            self.troubles.try_iter().last()
-        }
+fn last_of(sink: &AuditSink, paths: &Paths, file: &GoalFile) -> Option<Digest> {
+    match sink {
+        AuditSink::File(path) => file::last_of(path, &file.goal().deployment_id),
+        AuditSink::Command(argv) => place::Kept::of(paths, argv).read(),
     }
+}
 
-    /// What went wrong, where a record could not be copied.
-    fn copy(argv: &[OsString], mut line: String) -> Option<String> {
-        line.push('\n');
-        let command = Capture {
-            argv: argv.to_vec(),
-            env: std::env::vars_os().collect(),
-            cwd: "/".into(),
-            stdin: line.into_bytes(),
-            wall: WALL,
-            stdout_max: 64 << 10,
-            stderr_max: 4 << 10,
-        };
-        let mut why = String::new();
-        for _ in 0..TRIES {
-            match capture(&command, &Cancel::new()) {
-                Ok(ended) if ended.succeeded() => return None,
-                Ok(ended) => why = format!("{:?}", ended.ending),
-                Err(error) => why = chain(&error),
-            }
-        }
-        Some(format!("the command of audit_sink failed {TRIES} times: {why}"))
-    }
+/// How far the copies of a goal's governance records have come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copies {
+    /// The file, or the program.
+    pub to: String,
+    /// Governance records of the log that are not there.
+    pub missing: u64,
+    /// Why the sink cannot be used as things stand, where that can be seen without using it.
+    pub why: Option<String>,
+    /// Whether a run is refused for that.
+    pub is_refused: bool,
+}
 
-    impl Drop for Copies {
-        fn drop(&mut self) {
-            self.lines = None;
-            let until = Instant::now() + FAREWELL;
-            while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(5));
-            }
+/// How far the copies have come for the goal.json at this path; none where it asks for none, or cannot be read. Nothing is
+/// written, and no program started.
+#[must_use]
+pub fn copies(goal: &Path) -> Option<Copies> {
+    let file = look_at(goal).ok()?;
+    let sink = file.goal().audit_sink.as_ref()?;
+    let paths = Paths::of(goal);
+    let last = last_of(sink, &paths, &file);
+    let mut missing = 0;
+    // As far as it can be read: what is wrong with a log is said elsewhere.
+    drop(read_log(&RealDisk, &paths.log, None, &mut |entry| {
+        if last == Some(entry.record.hash) {
+            missing = 0;
+        } else if entry.record.event.is_of_governance() {
+            missing += 1;
         }
-    }
-
-    impl fmt::Debug for Copies {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.debug_struct("Copies").finish_non_exhaustive()
-        }
-    }
+        Ok(())
+    }));
+    let refused = check(&file).err().map(|error: DriverError| place::why(&error));
+    let is_refused = refused.is_some();
+    let (to, why) = match sink {
+        AuditSink::File(path) => (
+            path.display().to_string(),
+            refused.or_else(|| file::cannot_append(path)),
+        ),
+        AuditSink::Command(argv) => (argv.first().cloned().unwrap_or_default(), refused),
+    };
+    Some(Copies {
+        to,
+        missing,
+        why,
+        is_refused,
+    })
 }

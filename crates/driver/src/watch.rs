@@ -19,6 +19,9 @@ use crate::error::DriverError;
 /// The largest piece of evidence that is read again, in bytes; what a job keeps at most.
 const EVIDENCE_MAX: u64 = 64 << 20;
 
+/// How often goal.json may be changed by others in one run: each time is a record and a kept copy, and would be for ever.
+const GOAL_EDITS_MAX: u32 = 100;
+
 /// What was seen of the files that lie beside the run's own.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
@@ -34,6 +37,8 @@ pub(crate) struct Watch {
     kept: Option<(PathBuf, Mark)>,
     /// What was told already.
     told: Vec<String>,
+    /// How often goal.json was changed in this run.
+    goal_edits: u32,
 }
 
 /// Tells one state of a file from another without reading it: the time of the last change cannot be set back.
@@ -93,6 +98,16 @@ impl Watch {
 
     pub(crate) fn forget_evidence(&mut self) {
         self.evidence.clear();
+    }
+
+    /// goal.json was changed by somebody else and put back. Whether that happened too often is asked once it is recorded.
+    pub(crate) const fn goal_edited(&mut self) -> Option<u32> {
+        self.goal_edits += 1;
+        if self.goal_edits < GOAL_EDITS_MAX {
+            None
+        } else {
+            Some(self.goal_edits)
+        }
     }
 
     /// From now on this folder may not be moved away, nor a link be put in its place.

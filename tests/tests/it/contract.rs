@@ -680,3 +680,95 @@ fn programs_can_read_all_of_it() {
     );
     assert!(refused["next_step"].is_string());
 }
+
+/// What a command revoked, an editor does not put back, signed or not.
+#[test]
+fn a_revocation_that_is_deleted_from_goal_json_stands() {
+    let bob = Person::new("bob");
+    for signed in [true, false] {
+        let place = place(|goal| goal["contract"]["require_receipt"] = json!(signed));
+        if signed {
+            bob.ratifies(&place);
+        } else {
+            place.run(["contract", "ratify", "--as", "bob"]).exits(0);
+        }
+        place
+            .run(["contract", "revoke", "--as", "carl", "--reason", "x"])
+            .exits(0);
+        edit(&place, |goal| {
+            goal["contract"].as_object_mut().unwrap().remove("revoked");
+        });
+        let shown = place.run(["contract", "show", "--trust", &bob.trust()]);
+        shown.exits(0).says(&["not ratified: it was revoked"]);
+        is_denied(&place, &bob.runs(&place), "it was revoked");
+        // Nor does a new chain.
+        place.run(["log", "restart"]).exits(0);
+        let ended = bob.runs(&place);
+        ended.says(&["mode=propose"]);
+        assert_eq!(place.commits(), [""; 0]);
+        place
+            .run(["contract", "show", "--trust", &bob.trust()])
+            .says(&["not ratified: it was revoked"]);
+        if signed {
+            let ratified = bob.ratifies(&place);
+            ratified.says(&["it had been revoked, and counts again"]);
+        } else {
+            let ratified = place.run(["contract", "ratify", "--as", "bob"]);
+            ratified.exits(0).says(&["it had been revoked, and counts again"]);
+        }
+        place
+            .run(["contract", "show", "--trust", &bob.trust()])
+            .exits(0)
+            .says(&["contract", "ratified"]);
+        place.holds();
+    }
+}
+
+/// `log restart` is no way around what stands.
+#[test]
+fn a_new_chain_forgets_neither_a_halt_nor_a_frozen_field() {
+    let place = place(|goal| {
+        goal["contract"]["immutable"] = json!(["definition_of_done"]);
+        goal["audit_sink"] = json!("audit.jsonl");
+    });
+    place.run(["contract", "ratify", "--as", "bob"]).exits(0);
+    place.run(["halt", "--reason", "look"]).exits(0);
+    let before = place.text("driver-log.jsonl");
+    place
+        .run(["log", "restart"])
+        .exits(4)
+        .says(&["halted", "look", "resume"]);
+    assert_eq!(place.text("driver-log.jsonl"), before);
+    place.run(["resume", "--reason", "fine"]).exits(0);
+    // Frozen fields: changed before the new chain, in the log or not yet.
+    edit(&place, |goal| {
+        goal["contract"]["definition_of_done"] = json!("anything");
+    });
+    place.run(["log", "restart"]).exits(0);
+    let first = place.history().0[0].clone();
+    assert_eq!(first["rule"]["thawed"], json!(["definition_of_done"]));
+    assert!(place.text("audit.jsonl").contains("\"imported\""));
+    place.run(["log", "restart"]).exits(0);
+    is_denied(&place, &place.run(["run"]), "`immutable` freezes");
+}
+
+/// A log that does not hold together says more against going on than for it.
+#[test]
+fn a_broken_log_does_not_lift_a_halt() {
+    for broken in [false, true] {
+        let place = place(|goal| goal["contract"]["ratified_by"] = json!("bob"));
+        place.run(["halt", "--reason", "look"]).exits(0);
+        let log = place.text("driver-log.jsonl");
+        let log = if broken {
+            format!("garbage\n{log}")
+        } else {
+            format!("{log}garbage\n")
+        };
+        fs::write(place.path("driver-log.jsonl"), log).unwrap();
+        place.run(["log", "restart"]).exits(0);
+        place.run(["run"]).exits(4).says(&["halted", "look", "resume"]);
+        place.run(["resume", "--reason", "fine"]).exits(0);
+        // What it said of the contract, nobody knows any more.
+        is_denied(&place, &place.run(["run"]), "`immutable` freezes");
+    }
+}

@@ -113,3 +113,167 @@ fn one_that_a_worker_can_reach_is_refused() {
         place.run(["run"]).exits(10).says(&[says]);
     }
 }
+
+/// Puts another sink into goal.json.
+fn set(place: &Place, sink: &Value) {
+    let mut goal = place.json();
+    goal["audit_sink"] = sink.clone();
+    place.write(&goal);
+}
+
+#[test]
+fn the_drivers_own_files_are_refused_by_every_name() {
+    let place = place(&json!("audit.jsonl"));
+    fs::create_dir_all(place.path("evidence/a")).unwrap();
+    fs::create_dir_all(place.path("control")).unwrap();
+    fs::create_dir_all(place.path("aar")).unwrap();
+    fs::write(place.path("driver-log.jsonl"), "").unwrap();
+    std::os::unix::fs::symlink(place.path("evidence"), place.path("link")).unwrap();
+    std::os::unix::fs::symlink(place.path("."), place.path("here")).unwrap();
+    fs::hard_link(place.path("driver-log.jsonl"), place.path("hard.jsonl")).unwrap();
+    for sink in [
+        "goal.json",
+        "driver-log.jsonl",
+        "driver-log.1.jsonl",
+        "driver-log.sink",
+        "goal.json.edited-x",
+        ".goal.json.machine-driver.tmp",
+        "evidence/x",
+        "evidence/a/attempt-1.worker.log",
+        "control/x.json",
+        "aar/x",
+        "link/x",
+        "here/goal.json",
+        "here/driver-log.2.jsonl",
+        "hard.jsonl",
+    ] {
+        set(&place, &json!(sink));
+        let says = ["audit_sink", "one of the driver's own files"];
+        place.run(["run"]).exits(10).says(&says);
+        place.run(["check"]).exits(10).says(&["sink", says[1]]);
+        assert_eq!(place.text("driver-log.jsonl"), "", "{sink}");
+    }
+    // What only looks like one is none.
+    set(&place, &json!("goal.jsonl"));
+    place.run(["run"]).exits(3);
+}
+
+/// An operator's word does not fail because of a copy of it; a run does.
+#[test]
+fn an_override_does_not_wait_for_a_sink_that_is_gone() {
+    let place = place(&json!("far/audit.jsonl"));
+    fs::create_dir(place.path("far")).unwrap();
+    place.run(["run"]).exits(3);
+    fs::remove_dir_all(place.path("far")).unwrap();
+    let says = ["audit_sink", "there is no folder"];
+    place.run(["halt", "--reason", "x"]).exits(0).says(&says);
+    place.run(["resume", "--reason", "x"]).exits(0).says(&says);
+    place
+        .run(["dial", "propose", "--reason", "x"])
+        .exits(0)
+        .says(&says);
+    place.run(["run"]).exits(10).says(&says);
+    fs::create_dir(place.path("far")).unwrap();
+    place.run(["retry", "c"]).exits(0);
+    let copied = place.text("far/audit.jsonl");
+    for name in ["override_effective", "override_lifted", "dial_changed", "retried"] {
+        assert!(copied.contains(&format!("\"{name}\"")), "{name}: {copied}");
+    }
+}
+
+#[test]
+fn commands_check_and_status_say_what_is_not_copied() {
+    let place = place(&json!("audit.jsonl"));
+    place.run(["run"]).exits(3);
+    place.run(["check"]).says(&["has every governance record"]);
+    let before = place.text("audit.jsonl");
+    fs::remove_file(place.path("audit.jsonl")).unwrap();
+    fs::create_dir(place.path("audit.jsonl")).unwrap();
+    place
+        .run(["retry", "c"])
+        .exits(0)
+        .says(&["audit_sink", "does not have", "is not a file"]);
+    place
+        .run(["status"])
+        .exits(0)
+        .says(&["audit_sink", "does not have"]);
+    place.run(["check"]).exits(10).says(&["sink", "does not have"]);
+    fs::remove_dir(place.path("audit.jsonl")).unwrap();
+    fs::write(place.path("audit.jsonl"), before).unwrap();
+    place
+        .run(["status"])
+        .exits(0)
+        .says(&["does not have 1 governance record"]);
+    place.run(["check"]).says(&["does not have 1 governance record"]);
+    // Whatever takes hold of the log next sends it.
+    place.run(["run"]).exits(3);
+    assert_eq!(copied(&place), governance(&place));
+    let status = place.run(["status"]).exits(0).out();
+    assert!(!status.contains("audit_sink"), "{status}");
+}
+
+/// The numbers of a new chain are lower than those that the file has.
+#[test]
+fn a_new_chain_is_copied_from_its_first_record() {
+    let place = place(&json!("audit.jsonl"));
+    place.run(["run"]).exits(3);
+    let before = copied(&place);
+    place.run(["log", "restart"]).exits(0);
+    place.run(["retry", "c"]).exits(0);
+    place.run(["run"]).exits(3);
+    let first = place.text("driver-log.jsonl").lines().next().unwrap().to_owned();
+    assert!(first.contains("\"imported\""));
+    assert_eq!(copied(&place), [before, vec![first], governance(&place)].concat());
+}
+
+/// A slow command gets the last record too, and one that failed gets what it missed, in order.
+#[test]
+fn a_command_gets_in_the_end_what_it_missed() {
+    let place = place(&json!("audit.jsonl"));
+    let script = "test -e \"$0.works\" && sleep 0.5 && cat >> \"$0\"";
+    set(&place, &json!(["sh", "-c", script, place.path("audit.jsonl")]));
+    place
+        .run(["run"])
+        .exits(3)
+        .says(&["audit_sink", "does not have", "governance records"]);
+    assert_eq!(place.text("audit.jsonl"), "");
+    fs::write(place.path("audit.jsonl.works"), "").unwrap();
+    place.run(["retry", "c"]).exits(0);
+    assert_eq!(copied(&place), governance(&place));
+    place.run(["run"]).exits(3);
+    let status = place.run(["status"]).exits(0).out();
+    assert!(!status.contains("audit_sink"), "{status}");
+    assert_eq!(copied(&place), governance(&place));
+    // Another command has got nothing yet.
+    let other = json!(["sh", "-c", "cat >> \"$0\"", place.path("other.jsonl")]);
+    set(&place, &other);
+    place.run(["run"]).exits(3);
+    let got: Vec<String> = place.text("other.jsonl").lines().map(str::to_owned).collect();
+    assert_eq!(got, governance(&place));
+}
+
+#[test]
+fn a_slow_command_gets_the_halt_that_ends_its_run() {
+    let place = place(&json!("audit.jsonl"));
+    let mut goal = place.json();
+    goal["worker_cmd"] = json!("sleep 60");
+    goal["audit_sink"] = json!(["sh", "-c", "sleep 3; cat >> \"$0\"", place.path("audit.jsonl")]);
+    place.write(&goal);
+    let run = place.start(["run"]);
+    machine_driver_tests::wait_until("the worker", std::time::Duration::from_secs(30), || {
+        place.history().count("worker_started") == 1
+    });
+    place.run(["halt", "--reason", "x"]).exits(0);
+    drop(run);
+    place.run(["resume", "--reason", "x"]).exits(0);
+    machine_driver_tests::wait_until("the copies", std::time::Duration::from_secs(60), || {
+        if !place.text("audit.jsonl").contains("override_lifted") {
+            place.run(["dial", "commit", "--reason", "again"]).exits(0);
+        }
+        place.text("audit.jsonl").contains("override_lifted")
+    });
+    let copied = place.text("audit.jsonl");
+    for name in ["override_requested", "override_effective", "override_lifted"] {
+        assert!(copied.contains(&format!("\"{name}\"")), "{name}: {copied}");
+    }
+}

@@ -218,3 +218,29 @@ fn an_edit_that_a_crash_hid_is_taken_as_the_operators_with_a_warning() {
     ended.unwrap().says(&["look at it"]);
     place.holds();
 }
+
+/// Each edit is a record and a kept copy: a run that is edited without end does not go on without end.
+#[test]
+fn goal_json_again_and_again() {
+    // The tasks are many and quick, and each worker edits.
+    let place = place("true", "true");
+    let mut goal = place.json();
+    goal["worker_cmd"] = json!("echo x >> f; sed -i s/bob/eve/ ../goal.json");
+    goal["verify_cmd"] = json!("true");
+    goal["mode"] = json!("propose");
+    goal["alerts"] = json!({});
+    let task = |number: u32| json!({ "id": format!("t{number}"), "goal": "x" });
+    goal["tasks"] = (0..150).map(task).collect();
+    place.write(&goal);
+    place.run(["run"]).exits(1).says(&[
+        "goal.json was changed 100 times in this run by somebody else",
+        "Find out who changes it",
+    ]);
+    assert_eq!(place.history().count("tampering"), 100);
+    let kept = fs::read_dir(place.path(".")).unwrap().filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_string_lossy().starts_with("goal.json.edited-")
+    });
+    assert!(kept.count() <= 100);
+    assert!(place.text("goal.json").contains("bob"), "restored");
+}
