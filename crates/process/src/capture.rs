@@ -94,6 +94,36 @@ pub type Sink<'a> = dyn FnMut(&[u8]) -> bool + 'a;
 /// [`ProcessError::System`] where the system refuses what a run cannot do without. A command that cannot be started is
 /// [`Ending::CouldNotStart`].
 pub fn capture(command: &Capture, cancel: &Cancel) -> Result<Captured, ProcessError> {
+    capture_whole(command, cancel, None)
+}
+
+/// The same for a command that is told the last thing only when it has answered the rest: as soon as it has written the line
+/// `answer`, it is fed `words` and the end of its stdin. Before that its stdin stays open.
+///
+/// Whoever waits for the last word from this process never gets it once the process is dead, whatever else lives on.
+///
+/// # Errors
+/// Those of [`capture`].
+pub fn capture_then(
+    command: &Capture,
+    cancel: &Cancel,
+    answer: &[u8],
+    words: &[u8],
+) -> Result<Captured, ProcessError> {
+    capture_whole(command, cancel, Some(Then { answer, words }))
+}
+
+/// What is fed behind an answer.
+struct Then<'a> {
+    answer: &'a [u8],
+    words: &'a [u8],
+}
+
+fn capture_whole(
+    command: &Capture,
+    cancel: &Cancel,
+    then: Option<Then<'_>>,
+) -> Result<Captured, ProcessError> {
     let mut stdout = Vec::new();
     let mut overflow = false;
     let mut keep = |bytes: &[u8]| {
@@ -102,7 +132,7 @@ pub fn capture(command: &Capture, cancel: &Cancel) -> Result<Captured, ProcessEr
         stdout.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         !overflow
     };
-    let captured = capture_with(command, cancel, &mut keep)?;
+    let captured = run(command, cancel, &mut keep, then)?;
     // What overflows with its last bytes, after its end, was not stopped but is not whole either.
     let stopped = captured.stopped.or(overflow.then_some(Stopped::Output));
     Ok(Captured {
@@ -122,6 +152,15 @@ pub fn capture_with<'a>(
     cancel: &'a Cancel,
     sink: &'a mut Sink<'a>,
 ) -> Result<Captured, ProcessError> {
+    run(command, cancel, sink, None)
+}
+
+fn run<'a>(
+    command: &'a Capture,
+    cancel: &'a Cancel,
+    sink: &'a mut Sink<'a>,
+    then: Option<Then<'a>>,
+) -> Result<Captured, ProcessError> {
     let system = |operation| move |e: io::Error| ProcessError::system(operation, e);
     let waker = cancel.waker().map_err(system("open a pipe"))?;
     if cancel.is_cancelled() {
@@ -134,6 +173,9 @@ pub fn capture_with<'a>(
         Err(reason) => return Ok(not_started(reason, None)),
     };
     let mut running = Running {
+        text: &command.stdin,
+        then,
+        heard: Vec::new(),
         command,
         cancel,
         waker,
@@ -159,6 +201,11 @@ fn not_started(reason: String, stopped: Option<Stopped>) -> Captured {
 
 struct Running<'a> {
     command: &'a Capture,
+    /// What is fed now, and what comes when the answer is there.
+    text: &'a [u8],
+    then: Option<Then<'a>>,
+    /// The line of stdout under way, while an answer is waited for.
+    heard: Vec<u8>,
     cancel: &'a Cancel,
     waker: Waker,
     pipes: Pipes,
@@ -187,7 +234,7 @@ impl Running<'_> {
             let happened = self.wait()?;
             for &source in &happened {
                 match source {
-                    Source::Stdin => self.pipes.feed(&self.command.stdin)?,
+                    Source::Stdin => self.pipes.feed(self.text, self.then.is_some())?,
                     Source::Stdout => self.read_stdout().map(drop)?,
                     Source::Stderr => self.read_stderr().map(drop)?,
                     Source::Cancel => {
@@ -230,12 +277,10 @@ impl Running<'_> {
 
     fn wait(&self) -> io::Result<Vec<Source>> {
         let pipes = &self.pipes;
+        let is_to_feed = pipes.is_to_feed(self.text, self.then.is_some());
+        let stdin = pipes.stdin.as_ref().filter(|_| is_to_feed);
         let fds: Vec<(Source, BorrowedFd<'_>, PollFlags)> = [
-            (
-                Source::Stdin,
-                pipes.stdin.as_ref().map(AsFd::as_fd),
-                PollFlags::OUT,
-            ),
+            (Source::Stdin, stdin.map(AsFd::as_fd), PollFlags::OUT),
             (
                 Source::Stdout,
                 pipes.stdout.as_ref().map(AsFd::as_fd),
@@ -291,6 +336,7 @@ impl Running<'_> {
     fn read_stdout(&mut self) -> io::Result<usize> {
         let mut buffer = [0; CHUNK_BYTES];
         let count = read(&mut self.pipes.stdout, &mut buffer)?;
+        self.listen(buffer.get(..count).unwrap_or_default());
         let wanted = match &mut self.sink {
             Some(sink) if count > 0 => sink(buffer.get(..count).unwrap_or_default()),
             _ => true,
@@ -300,6 +346,20 @@ impl Running<'_> {
             self.stop(Stopped::Output, GRACE);
         }
         Ok(count)
+    }
+
+    /// Goes on with the last words when the answer is there.
+    fn listen(&mut self, bytes: &[u8]) {
+        let Some(then) = &self.then else { return };
+        self.heard.extend_from_slice(bytes);
+        let mut lines = self.heard.split(|&byte| byte == b'\n');
+        let under_way = lines.next_back().unwrap_or_default().to_vec();
+        if lines.any(|line| line == then.answer) {
+            self.text = then.words;
+            self.pipes.feed_anew();
+            self.then = None;
+        }
+        self.heard = under_way;
     }
 
     fn read_stderr(&mut self) -> io::Result<usize> {

@@ -22,6 +22,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::cancel::{Cancel, Waker};
 use crate::error::ProcessError;
+use crate::foreign::mark_of;
 use crate::job::{Job, Outcome, SESSION_VARIABLE, Started};
 use crate::run::poll;
 use crate::sweep::sweep_orphans;
@@ -54,12 +55,14 @@ impl Guardian {
     /// Re-executes this program with a duplicate of the lock.
     pub(crate) fn start(lock: &File) -> Result<Self, ProcessError> {
         let fail = |operation| move |source| ProcessError::GuardianStart { operation, source };
+        // A guardian cannot be looked into; this says whose it is.
+        let mark = mark_of(lock).map_err(fail("look at the lock"))?;
         let lock = lock.try_clone().map_err(fail("duplicate the lock"))?;
         let (theirs, requests) = io::pipe().map_err(fail("open a pipe"))?;
         let (replies, reply_end) = io::pipe().map_err(fail("open a pipe"))?;
         let mut command = Command::new(own_program().map_err(fail("find this program"))?);
         command
-            .arg(ARGUMENT)
+            .args([ARGUMENT, &mark])
             .env_remove(SESSION_VARIABLE)
             .current_dir("/");
         if let Some(name) = std::env::args_os().next() {

@@ -17,7 +17,8 @@ static INITIALISED: AtomicBool = AtomicBool::new(false);
 /// [`Runner::local`](crate::Runner::local) remains.
 pub fn init() {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == guardian::ARGUMENT) && arguments.next().is_none() {
+    // Behind it stands whose guardian this is, for those who look for it.
+    if arguments.next().is_some_and(|first| first == guardian::ARGUMENT) && arguments.nth(1).is_none() {
         close_strays();
         #[expect(clippy::exit, reason = "a guardian must not return into the program's main")]
         std::process::exit(guardian::serve());

@@ -35,6 +35,7 @@
 mod cancel;
 mod capture;
 mod error;
+mod foreign;
 mod guardian;
 mod init;
 mod job;
@@ -50,8 +51,9 @@ mod sweep;
 mod tree;
 
 pub use cancel::Cancel;
-pub use capture::{Capture, Captured, Sink, capture, capture_with};
+pub use capture::{Capture, Captured, Sink, capture, capture_then, capture_with};
 pub use error::ProcessError;
+pub use foreign::{end_tree, guardians_of};
 pub use init::init;
 pub use job::{Ending, GRACE, Job, OUTPUT_CAP, Outcome, Output, SESSION_VARIABLE, Started, Stopped};
 pub use lookup::find_program;

@@ -75,6 +75,14 @@ impl Process {
         Self::read(self.pid).is_some_and(|now| now.start_time == self.start_time)
     }
 
+    /// Whether it is stopped now, or gone.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let stat = fs::read(format!("/proc/{}/stat", self.id())).unwrap_or_default();
+        let name_end = stat.iter().rposition(|&byte| byte == b')');
+        let state = name_end.and_then(|end| stat.get(end + 2));
+        matches!(state, None | Some(b'T' | b't' | b'Z' | b'X' | b'x'))
+    }
+
     /// Whether the environment that the process was started with has this `NAME=value` entry.
     /// False if we may not read it.
     pub(crate) fn has_variable(&self, entry: &[u8]) -> bool {

@@ -12,7 +12,7 @@ pub(super) struct Pipes {
     pub(super) stdin: Option<PipeWriter>,
     pub(super) stdout: Option<PipeReader>,
     pub(super) stderr: Option<PipeReader>,
-    /// Bytes of [`Capture::stdin`] that were taken.
+    /// Bytes that were taken of what is fed.
     fed: usize,
     theirs: Option<(Stdio, PipeWriter, PipeWriter)>,
 }
@@ -58,8 +58,18 @@ impl Pipes {
         Ok((self, Leader::of(child)))
     }
 
-    /// Writes what the pipe takes now.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Whether there is something to write, or the end of it to be shown.
+    pub(super) fn is_to_feed(&self, bytes: &[u8], more: bool) -> bool {
+        self.stdin.is_some() && !(more && self.fed >= bytes.len())
+    }
+
+    /// What is fed from now on is another text.
+    pub(super) const fn feed_anew(&mut self) {
+        self.fed = 0;
+    }
+
+    /// Writes what the pipe takes now. The pipe ends behind it, unless `more` may follow.
+    pub(super) fn feed(&mut self, bytes: &[u8], more: bool) -> io::Result<()> {
         let Some(pipe) = &mut self.stdin else {
             return Ok(());
         };
@@ -69,7 +79,7 @@ impl Pipes {
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => self.fed = bytes.len(),
             Err(e) => return Err(e),
         }
-        if self.fed >= bytes.len() {
+        if self.fed >= bytes.len() && !more {
             self.stdin = None;
         }
         Ok(())

@@ -104,3 +104,22 @@ fn what_cannot_start_says_why() {
         );
     }
 }
+
+#[test]
+fn the_last_word_comes_only_behind_the_answer() {
+    let mut command = sh("read a; echo \"got $a\"; echo so; echo -; read b; echo \"$b\"; cat");
+    command.stdin = b"one\n".to_vec();
+    let captured = capture_then(&command, &Cancel::new(), b"so", b"two\nthree\n").unwrap();
+    assert_eq!(captured.stdout, b"got one\nso\n-\ntwo\nthree\n");
+    // Who never answers is never told, nor that nothing more comes.
+    command.argv[2] = "read a; echo so-so; printf so; read b; echo \"told: $b\"".into();
+    command.wall = Duration::from_millis(300);
+    let captured = capture_then(&command, &Cancel::new(), b"so", b"two\n").unwrap();
+    assert_eq!(
+        (captured.stdout, captured.stopped),
+        (b"so-so\nso".to_vec(), Some(Stopped::Wall))
+    );
+    command.argv[2] = "exec <&-; echo so; exit 3".into();
+    let captured = capture_then(&command, &Cancel::new(), b"so", b"two\n").unwrap();
+    assert_eq!(captured.ending, Ending::Exited(3));
+}
