@@ -11,7 +11,6 @@ mod place;
 
 use std::path::{Path, PathBuf};
 
-use machine_driver_state::event::{Event, OverrideKind};
 use machine_driver_state::goal::AuditSink;
 use machine_driver_state::goal::file::GoalFile;
 use machine_driver_state::id::Digest;
@@ -41,6 +40,10 @@ pub(crate) struct Sink {
 #[derive(Debug)]
 struct Line {
     text: String,
+    #[cfg_attr(
+        not(feature = "command"),
+        expect(dead_code, reason = "files are searched for it")
+    )]
     hash: Digest,
 }
 
@@ -88,8 +91,8 @@ impl Sink {
             self.pay();
         }
         #[cfg(feature = "command")]
-        if let (Target::Command(copies), Some(stands)) = (&mut self.target, halts(&record.event)) {
-            copies.hurry(stands);
+        if let Target::Command(copies) = &mut self.target {
+            copies.hurry(&record.event);
         }
     }
 
@@ -129,16 +132,10 @@ impl Sink {
     }
 }
 
-/// Whether from this record on a halt stands; none where it says nothing of that.
-#[cfg(feature = "command")]
-fn halts(event: &Event) -> Option<bool> {
-    match event {
-        Event::OverrideRequested(asked) => (asked.kind == OverrideKind::Halt).then_some(true),
-        Event::OverrideLifted(_) => Some(false),
-        _ => None,
-    }
-}
-
+#[cfg_attr(
+    not(feature = "command"),
+    expect(unused_variables, reason = "only commands need to know where the log is")
+)]
 fn target_of(file: &GoalFile, sink: &AuditSink, paths: &Paths) -> Result<Target, String> {
     check(file).map_err(|error| place::why(&error))?;
     match sink {

@@ -9,6 +9,8 @@ use std::{fmt, io};
 
 use machine_driver_process::{Cancel, Capture, capture, find_program};
 
+use machine_driver_state::event::{Event, OverrideKind};
+
 use super::Line;
 use super::place::Kept;
 use crate::outcome::chain;
@@ -69,9 +71,15 @@ impl Copies {
         self.troubles.try_iter().last()
     }
 
-    /// Whether a halt stands: whoever halts does not wait long for a copy.
-    pub(super) const fn hurry(&mut self, halted: bool) {
-        self.farewell = if halted { FAREWELL_HALTED } else { FAREWELL };
+    /// Where a halt stands from this record on: whoever halts does not wait long for a copy.
+    pub(super) fn hurry(&mut self, event: &Event) {
+        match event {
+            Event::OverrideRequested(asked) if asked.kind == OverrideKind::Halt => {
+                self.farewell = FAREWELL_HALTED;
+            }
+            Event::OverrideLifted(_) => self.farewell = FAREWELL,
+            _ => {}
+        }
     }
 }
 

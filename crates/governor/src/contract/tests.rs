@@ -64,6 +64,69 @@ fn two_different_people_ratify() {
     assert_eq!(check(&names("Straße", "STRASSE")), Some(Unratified::Same));
 }
 
+/// Ends and representatives of each range that is left out of names.
+#[test]
+fn invisible_characters_tell_nobody_apart() {
+    for invisible in [
+        '\u{ad}',
+        '\u{34f}',
+        '\u{600}',
+        '\u{605}',
+        '\u{61c}',
+        '\u{6dd}',
+        '\u{70f}',
+        '\u{890}',
+        '\u{891}',
+        '\u{8e2}',
+        '\u{115f}',
+        '\u{1160}',
+        '\u{17b4}',
+        '\u{180b}',
+        '\u{180e}',
+        '\u{200b}',
+        '\u{200d}',
+        '\u{200f}',
+        '\u{202a}',
+        '\u{202e}',
+        '\u{2060}',
+        '\u{2064}',
+        '\u{2065}',
+        '\u{206f}',
+        '\u{2800}',
+        '\u{3164}',
+        '\u{fe0f}',
+        '\u{feff}',
+        '\u{ffa0}',
+        '\u{fff9}',
+        '\u{fffb}',
+        '\u{fffc}',
+        '\u{110bd}',
+        '\u{110cd}',
+        '\u{13430}',
+        '\u{1343f}',
+        '\u{13441}',
+        '\u{13442}',
+        '\u{16fe4}',
+        '\u{1bca0}',
+        '\u{1d159}',
+        '\u{1d173}',
+        '\u{1d17a}',
+        '\u{e0001}',
+        '\u{e007f}',
+        '\u{e0100}',
+    ] {
+        let same = format!("a{invisible}nn{invisible}");
+        let found = check(&names("ann", &same));
+        assert_eq!(found, Some(Unratified::Same), "{}", invisible.escape_unicode());
+        let found = check(&names("ann", &invisible.to_string()));
+        assert_eq!(found, Some(Unratified::Blank), "{}", invisible.escape_unicode());
+    }
+    // Marks that are seen do tell apart.
+    for other in ["änn", "ann\u{308}", "ann.", "anñ"] {
+        assert_eq!(check(&names("ann", other)), None, "{other}");
+    }
+}
+
 #[test]
 fn revoked_and_expired_contracts_do_not_count() {
     let expires = |at: Timestamp| with(&json!({"expires": at.to_string()}));
