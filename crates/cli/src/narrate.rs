@@ -192,11 +192,13 @@ fn worker_exited(task: &TaskId, exited: &WorkerExited) -> Line {
 fn verify_failed(attempt: &AttemptRef, failed: &VerifyFailed, goal: &Goal, state: &State) -> Vec<Line> {
     let so_far = state.task(&attempt.task).map_or(0, |known| known.failed);
     let again = so_far < max_attempts(goal, task_of(goal, state, &attempt.task));
-    let text = format!(
-        "verify failed ({}){}",
-        said(&failed.reason),
-        if again { ", trying again" } else { "" }
-    );
+    let again = if again { ", trying again" } else { "" };
+    let is_broken = failed.audit.as_ref().is_some_and(|audit| !audit.holds());
+    let text = if is_broken {
+        format!("{}, so it was not verified{again}", said(&failed.reason))
+    } else {
+        format!("verify failed ({}){again}", said(&failed.reason))
+    };
     let shown: Vec<&str> = failed
         .tail
         .lines()

@@ -10,16 +10,13 @@ use machine_driver_governor::{CommitError, Surveyor};
 use machine_driver_state::control::{Control, Cut};
 use machine_driver_state::event::{AttemptRef, Audited, Stage};
 use machine_driver_state::id::ActorId;
-use machine_driver_state::survey::Survey;
+use machine_driver_state::survey::{Difference, Survey};
 
 use crate::driver::Driver;
 use crate::error::DriverError;
 use crate::gate::Judged;
 use crate::notice::Notice;
 use crate::outcome;
-
-/// What to do where the tree is not what the rules compare with.
-const ACCEPT: &str = "Look at the tree; if all that lies there is yours, start with `--accept-tree`: from then on the rules compare with that.";
 
 /// Who judged, in the record of a change that breaks a rule about paths.
 const AUDITOR: &str = "audit";
@@ -58,8 +55,9 @@ impl Driver {
         })
     }
 
-    /// Whether the tree, as it stands at a start, is what the rules compare with, or keeps to them all the same: else a person
-    /// is told at once, since a worker may have left it so, and every change would break a rule.
+    /// Whether the tree, as it stands at a start, keeps to the contract's rules. What a worker left is told, and may be put back by
+    /// a worker. What was changed since the driver last looked, with no worker at it, is most likely the operator's: nobody is to be
+    /// told to put that back, so a person has to say.
     pub(crate) fn compare_with_standing(&mut self, survey: Option<&Survey>) -> Result<(), DriverError> {
         let (Some(now), Some(standing)) = (survey, self.held.state.standing().cloned()) else {
             return Ok(());
@@ -67,20 +65,42 @@ impl Driver {
         let Some(surveyor) = self.surveyor.clone().filter(|_| !self.accepts_tree) else {
             return Ok(());
         };
-        let differences = surveyor.compare(&standing, now).map_err(|error| DriverError::Refused {
-            path: self.held.store.paths().goal.clone(),
-            what: format!(
-                "its rules about paths cannot be asked, since how the tree stood before is not known for them: {}",
-                outcome::chain(&error)
-            ),
-            help: ACCEPT.into(),
-        })?;
-        let findings = Rules::of_contract(self.goal()).ask(now, &differences, &[]);
-        if !findings.holds() {
-            let found = findings.feedback();
+        let compare = |before: &Survey| {
+            surveyor.compare(before, now).map_err(|error| {
+                let why = outcome::chain(&error);
+                self.needs_a_look(&format!(
+                    "its rules about paths cannot be asked, since how the tree stood before is not known for them: {why}"
+                ))
+            })
+        };
+        let differences = compare(&standing)?;
+        let left_as = self.held.state.left_as();
+        let since = left_as.map(compare).transpose()?.unwrap_or_default();
+        let is_new = |difference: &&Difference| since.iter().any(|other| other.path == difference.path);
+        let new: Vec<Difference> = differences.iter().filter(is_new).cloned().collect();
+        let rules = Rules::of_contract(self.goal());
+        let (of_others, all) = (rules.ask(now, &new, &[]), rules.ask(now, &differences, &[]));
+        if !of_others.holds() {
+            let found = one_line(&of_others.feedback());
+            return Err(self.needs_a_look(&format!(
+                "the tree was changed while no driver ran, in a way that its rules about paths do not allow: {found}"
+            )));
+        }
+        if !all.holds() {
+            let found = one_line(&all.feedback());
             self.tell(&Notice::TreeNotAsItWas { found: &found });
         }
         Ok(())
+    }
+
+    fn needs_a_look(&self, what: &str) -> DriverError {
+        DriverError::Refused {
+            path: self.held.store.paths().goal.clone(),
+            what: what.to_owned(),
+            help: "Put it back as it was; or, where it is yours, look at the tree and start once with `--accept-tree`: from then on the \
+                   rules compare with the tree as it stands."
+                .into(),
+        }
     }
 
     /// Asks the rules about paths about what the worker changed. Nothing where something was recorded instead: a rule is
@@ -242,6 +262,16 @@ fn unknown(when: &str) -> CommitError {
         format!("how the tree stood when {when} is not known"),
         "no rules about paths were asked then",
     )
+}
+
+/// What was found, on one line.
+fn one_line(found: &str) -> String {
+    let lines: Vec<&str> = found
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    outcome::shortened(&lines.join("; "), outcome::DETAIL_CHARS)
 }
 
 /// Writes evidence anew: what a worker put in its place is not followed, and not kept.

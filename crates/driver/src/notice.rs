@@ -45,10 +45,10 @@ pub enum Notice<'a> {
         /// When it is tried again.
         next_in: Duration,
     },
-    /// The tree is not as it was before any worker, and the contract's rules about paths do not allow how it differs. Every
-    /// change will break them until it is put back, or a run accepts it ([`Builder::accept_tree`](crate::Builder::accept_tree)).
+    /// What workers of an earlier run left breaks the contract's rules about paths. Every change will break them until it is put
+    /// back, or a run accepts it ([`Builder::accept_tree`](crate::Builder::accept_tree)).
     TreeNotAsItWas {
-        /// What differs, as workers are told it.
+        /// What differs, as workers are told it, on one line.
         found: &'a str,
     },
     /// A governance record could not be copied to the goal's `audit_sink`; it is tried again with the next one. Told once.

@@ -143,14 +143,10 @@ impl Teller {
 
     fn tell_of_the_repository(&self, notice: &Notice<'_>) {
         match notice {
-            Notice::TreeNotAsItWas { found } => {
-                let lines: Vec<&str> = found.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-                self.out.warn(format!(
-                    "the tree is not as it was before any worker, and the rules about paths do not allow that; no change passes before \
-                     it is put back, or, if it is yours, accepted by `run --accept-tree`: {}",
-                    escape::cut(&lines.join("; "), 900)
-                ));
-            }
+            Notice::TreeNotAsItWas { found } => self.out.warn(format!(
+                "what a worker left breaks the rules about paths; no change passes before it is put back: {}",
+                escape::cut(found, 700)
+            )),
             Notice::AuditSinkFailing { why } => self.out.warn(format!(
                 "copies of governance records do not reach audit_sink: {}",
                 escape::cut(why, 300)

@@ -25,8 +25,10 @@ pub(super) struct Rule {
     revoked: bool,
     /// How the tree stood before any worker of this goal could have changed it.
     standing: Option<Survey>,
-    /// How the tree stood at the last audit.
+    /// How the tree stood when it was last seen.
     last: Option<Survey>,
+    /// Whether a worker has been at the tree since then.
+    worked: bool,
 }
 
 /// A halt that stands: no driver starts before it is lifted.
@@ -94,6 +96,12 @@ impl State {
         self.rule.standing.as_ref()
     }
 
+    /// How the tree stood when it was last seen, where no worker has been at it since: what is different by now is nobody's of ours.
+    #[must_use]
+    pub fn left_as(&self) -> Option<&Survey> {
+        self.rule.last.as_ref().filter(|_| !self.rule.worked)
+    }
+
     /// Whether a request with this id was recorded.
     #[must_use]
     pub fn is_asked(&self, id: &RequestId) -> bool {
@@ -106,6 +114,7 @@ impl State {
         self.rule.receipt.clone_from(&up.receipt);
         if up.survey.is_some() {
             self.rule.last.clone_from(&up.survey);
+            self.rule.worked = false;
         }
         if self.rule.standing.is_some() && !up.accepts_tree {
             return;
@@ -120,6 +129,7 @@ impl State {
     /// A worker is about to be at the tree. Its task's rules compare with how that stood when the task was first begun.
     pub(super) fn at_the_tree(&mut self, slot: usize) {
         let base = self.rule.last.as_ref().or(self.rule.standing.as_ref()).cloned();
+        self.rule.worked = true;
         self.with_task(slot, |task| {
             if task.base.is_none() {
                 task.base = base;
@@ -130,6 +140,7 @@ impl State {
     pub(super) fn audited(&mut self, audit: Option<&Audited>) {
         if let Some(audit) = audit {
             self.rule.last = Some(audit.survey.clone());
+            self.rule.worked = false;
         }
     }
 
