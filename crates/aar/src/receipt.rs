@@ -150,9 +150,9 @@ impl Trusted {
         match self.owner(&public) {
             Some(owner) => Ok(Ed25519Signer::new(private, owner.clone())),
             None => Err(SignError::refused(format!(
-                "the key in {} is that of nobody whom {} trusts{}",
-                key.display(),
+                "no DID document in {} belongs to the key in {}{}",
                 self.folder().display(),
+                key.display(),
                 self.complaints()
             ))),
         }

@@ -91,6 +91,14 @@ pub fn ratify(
     asks_for_no_more(file, &old, with.key.is_some())?;
     let receipt = sign(file, with, now)?;
     let signer = receipt.as_ref().map(|receipt| receipt.signer.clone());
+    if let (Some(signer), Some(proposer)) = (&signer, &old.proposed_by)
+        && contract::is_one_name(signer.as_str(), proposer)
+    {
+        return Err(DriverError::Ratification {
+            what: format!("the key is that of {signer}, who proposed the contract"),
+            help: "Have it signed with somebody else's key.".into(),
+        });
+    }
     let ratified = file.with_governance(&Governance {
         mode: None,
         ratified_by: Some(Some(with.by.as_str().into())),

@@ -128,6 +128,9 @@ fn by_receipt(goal: &Goal, contract: &Contract, known: Known<'_>) -> Option<Unra
     if contract.ratified_by.as_deref().map(plain) != Some(plain(&receipt.by)) {
         return Some(Unratified::OtherName);
     }
+    if contract.proposed_by.as_deref().map(plain) == Some(plain(receipt.signer.as_str())) {
+        return Some(Unratified::Same); // Under whatever name: it is the proposer's key.
+    }
     let seen = known
         .receipt
         .filter(|seen| digest_of(receipt).is_ok_and(|digest| digest == seen.sha256));

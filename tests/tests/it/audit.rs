@@ -196,7 +196,7 @@ fn what_a_verify_writes_is_not_laundered_by_a_start() {
     place.run(["run"]).exits(10).says(&["changed tests/check.sh"]);
     assert_eq!(place.commits(), committed);
     place.git(&["checkout", "-q", "--", "tests"]);
-    place.run(["run"]).exits(3).says(&["changed tests/check.sh"]);
+    place.run(["run"]).exits(3);
     assert_eq!(place.commits(), committed);
     place.holds();
 }

@@ -152,7 +152,7 @@ impl Made<'_> {
                 self.did
             )),
         }
-        out.say("\nPut into goal.json");
+        out.say("\nTo sign records of runs, put into goal.json");
         if let Value::Object(goal) = self.goal() {
             let lines: Vec<String> = goal
                 .iter()
@@ -160,6 +160,10 @@ impl Made<'_> {
                 .collect();
             out.say(escape::json(&lines.join(",\n")));
         }
+        out.say(
+            "\nTo ratify contracts, put the document into your trust folder (~/.config/machine-driver/trust/), and name the key with \
+             `contract ratify --key` alone: use another key than the one that signs runs.",
+        );
         out.say("\nKeep the key where no worker looks, and a copy of it offline: nothing can make it again.");
         out.hint(&format!(
             "`{}`, then `{}`",

@@ -161,6 +161,15 @@ fn a_receipt_is_about_this_contract_by_this_person_and_found_good() {
         assert_eq!(asked(&other, None), Some(Unratified::Changed));
         let mallory = signed("mallory", digest);
         assert_eq!(asked(&mallory, None), Some(Unratified::OtherName));
+        let mut own = bare.clone();
+        own["proposed_by"] = "DID:web:example.org".into();
+        own["receipt"] = receipt("bob", goal(&own).contract_digest);
+        let own = goal(&own);
+        assert_eq!(
+            asked(&own, Some(&seen(&own, None))),
+            Some(Unratified::Same),
+            "the proposer's key, under another name"
+        );
         let good = signed("Bob ", digest);
         assert_eq!(
             asked(&good, None),
