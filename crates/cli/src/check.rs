@@ -79,6 +79,7 @@ pub(crate) fn check(args: &CheckArgs, me: &Me, out: &Out) -> Result<Exit, Failur
     tally.take(repo::check(&file, &Paths::of(path)));
     tally.take(folder(&Paths::of(path)));
     tally.take(log(path, me));
+    halt(path, me).into_iter().for_each(|line| tally.take(line));
     let now = SystemClock::new().now();
     let ahead = gate::Ahead::of(&file, args.trust.dir.as_deref());
     tally.take(gate::contract(goal, &ahead));
@@ -167,10 +168,10 @@ impl Tally<'_> {
         if let Some(error) = refused {
             return crate::error::tell(&error.into(), self.out);
         }
-        let step = if self.exit == Exit::Done {
-            me.on("run", path)
-        } else {
-            me.on("check", path)
+        let step = match self.exit {
+            Exit::Done => me.on("run", path),
+            Exit::Halted => me.on("resume --reason TEXT", path),
+            _ => me.on("check", path),
         };
         let fields = json!({"checks": self.checks, "warnings": self.warnings, "next": [step]});
         self.out.json(&summary(self.exit, fields));
@@ -296,6 +297,15 @@ fn log(path: &Path, me: &Me) -> Check {
             bad("log", exit, error.to_string(), error.next_step())
         }
     }
+}
+
+/// The halt that stands, if one does: no run starts.
+fn halt(path: &Path, me: &Me) -> Option<Check> {
+    let seen = look(path).ok()?;
+    let standing = crate::overrides::standing(seen.state.halt()?);
+    let resume = me.on("resume --reason TEXT", path);
+    let fix = format!("Lift it when what it was halted for is settled: `{resume}`.");
+    Some(bad("halt", Exit::Halted, format!("halted {standing}"), Some(fix)))
 }
 
 fn budget(goal: &Goal, path: &Path) -> Check {

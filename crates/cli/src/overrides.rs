@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use machine_driver::look::look;
 use machine_driver::operator::{self, Because, Halted, Turned};
 use machine_driver::{Exit, SystemClock};
 use machine_driver_governor::dial::word;
@@ -20,13 +21,16 @@ use crate::out::Out;
 use crate::style::{self, paint};
 use crate::when;
 
+/// What the log says where an operator who may do so gave no reason.
+const UNSAID: &str = "no reason given";
+
 /// Characters of a name or a reason that are shown.
 const TEXT_CHARS: usize = 300;
 
 /// Stops everything about a goal.
 pub(crate) fn halt(args: &HaltArgs, me: &Me, out: &Out) -> Result<Exit, Failure> {
     let path = &args.goal.path;
-    let halted = operator::halt(path, &because(&args.who, &args.reason), SystemClock::new())?;
+    let halted = operator::halt(path, &because(&args.who, Some(&args.reason)), SystemClock::new())?;
     out.say(format!("{}: {}", paint(style::STRONG, "halted"), told(&halted)));
     if let Some(before) = &halted.before {
         out.note(format!("it was halted already: {}", standing(before)));
@@ -44,8 +48,10 @@ pub(crate) fn halt(args: &HaltArgs, me: &Me, out: &Out) -> Result<Exit, Failure>
         ));
     }
     let next = me.on("resume --reason TEXT", path);
+    // Who asks for a halt is told that it stands only when it is in the log.
+    let exit = halted.not_recorded.as_ref().map_or(Exit::Done, |_| Exit::Failed);
     out.json(&summary(
-        Exit::Done,
+        exit,
         json!({
             "delay_ms": millis(halted.delay),
             "driver": halted.driver.filter(|pid| *pid > 0),
@@ -57,7 +63,7 @@ pub(crate) fn halt(args: &HaltArgs, me: &Me, out: &Out) -> Result<Exit, Failure>
         }),
     ));
     out.hint(&format!("`{next}`, when what it was halted for is settled"));
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 fn told(halted: &Halted) -> String {
@@ -77,7 +83,7 @@ fn told(halted: &Halted) -> String {
 /// Lifts a halt.
 pub(crate) fn resume(args: &HaltArgs, me: &Me, out: &Out) -> Result<Exit, Failure> {
     let path = &args.goal.path;
-    let lifted = operator::resume(path, &because(&args.who, &args.reason), SystemClock::new())?;
+    let lifted = operator::resume(path, &because(&args.who, Some(&args.reason)), SystemClock::new())?;
     out.say(format!("lifted: the halt {}", standing(&lifted.halt)));
     done(path, me, out, json!({"halt": halt_json(&lifted.halt)}));
     Ok(Exit::Done)
@@ -90,7 +96,12 @@ pub(crate) fn dial(args: &DialArgs, me: &Me, out: &Out) -> Result<Exit, Failure>
         ModeWord::Propose => Mode::Propose,
         ModeWord::Commit => Mode::Commit,
     };
-    let turned = operator::dial(path, mode, &because(&args.who, &args.reason), SystemClock::new())?;
+    let turned = operator::dial(
+        path,
+        mode,
+        &because(&args.who, args.reason.as_deref()),
+        SystemClock::new(),
+    )?;
     let (text, was) = match turned {
         Turned::Already => ("it stood there already", "already"),
         Turned::Noted => (
@@ -112,7 +123,7 @@ pub(crate) fn dial(args: &DialArgs, me: &Me, out: &Out) -> Result<Exit, Failure>
 /// Approves one commit.
 pub(crate) fn approve(args: &ApproveArgs, me: &Me, out: &Out) -> Result<Exit, Failure> {
     let path = &args.goal.path;
-    let because = because(&args.who, &args.reason);
+    let because = because(&args.who, args.reason.as_deref());
     let approval = operator::approve(path, &args.task, args.time, &because, SystemClock::new())?;
     out.say(format!(
         "approved: one commit of {}, until {}",
@@ -157,12 +168,14 @@ pub(crate) fn halt_json(halt: &Halt) -> Value {
     })
 }
 
-fn because(who: &WhoArgs, reason: &str) -> Because {
-    Because::new(&who.by.clone().unwrap_or_else(login), reason)
+fn because(who: &WhoArgs, reason: Option<&str>) -> Because {
+    Because::new(&who.by.clone().unwrap_or_else(login), reason.unwrap_or(UNSAID))
 }
 
 fn done(path: &Path, me: &Me, out: &Out, mut fields: Value) {
-    let step = me.on("run", path);
+    // While a halt stands, nothing starts.
+    let is_halted = look(path).is_ok_and(|seen| seen.state.halt().is_some());
+    let step = me.on(if is_halted { "resume --reason TEXT" } else { "run" }, path);
     if let Some(fields) = fields.as_object_mut() {
         fields.insert("next".into(), json!([step]));
     }

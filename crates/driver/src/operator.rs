@@ -8,6 +8,7 @@ mod wedged;
 
 use std::path::Path;
 
+use machine_driver_governor::contract::is_blank;
 use machine_driver_state::event::{Event, Retried, TaskAdded};
 use machine_driver_state::goal::Status;
 use machine_driver_state::goal::file::GoalFile;
@@ -38,6 +39,19 @@ impl Because {
     pub fn new(by: &str, reason: &str) -> Self {
         let (by, reason) = crate::control::cleaned(by, reason);
         Self { by, reason }
+    }
+
+    /// An override is a record with who and why.
+    fn said(&self) -> Result<(), DriverError> {
+        let missing = match (is_blank(&self.by), is_blank(&self.reason)) {
+            (true, _) => "who asks for it (`--as WHO`)",
+            (_, true) => "why (`--reason TEXT`)",
+            _ => return Ok(()),
+        };
+        Err(DriverError::Task {
+            what: "what an operator says is a record with who and why".into(),
+            help: format!("Say {missing}."),
+        })
     }
 }
 

@@ -1,14 +1,15 @@
 //! What starts and ends processes: with the feature `command` a guarded runner, without it nothing.
 
 #[cfg(feature = "command")]
-pub(crate) use with::{Processes, end_leftovers, used_before};
+pub(crate) use with::{Processes, end_leftovers, end_tree, guardians_of, used_before};
 #[cfg(not(feature = "command"))]
-pub(crate) use without::{Processes, end_leftovers, used_before};
+pub(crate) use without::{Processes, end_leftovers, end_tree, guardians_of, used_before};
 
 #[cfg(feature = "command")]
 mod with {
     use std::path::Path;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use machine_driver_process::{Runner, Started, Tier, sweep_orphans};
     use machine_driver_state::control::ProcessMark;
@@ -70,6 +71,22 @@ mod with {
         })
     }
 
+    pub(crate) use machine_driver_process::guardians_of;
+
+    /// Ends another process with all that descends from it; false where it is not there, or not the one.
+    pub(crate) fn end_tree(
+        pid: u32,
+        is_it: impl FnOnce() -> bool,
+        grace: Duration,
+    ) -> Result<bool, DriverError> {
+        let ended = machine_driver_process::end_tree(pid, is_it, grace);
+        let ended = ended.map_err(|source| DriverError::Process {
+            operation: "could not end what a driver that does not answer has started",
+            source,
+        })?;
+        Ok(ended.is_some())
+    }
+
     /// What a worker reported to have used before it was cut off.
     pub(crate) fn used_before(evidence: &Path, attempt: u32) -> Usage {
         usage_left_behind(evidence, attempt)
@@ -80,6 +97,8 @@ mod with {
 mod without {
     use std::path::Path;
     use std::sync::Arc;
+    #[cfg(target_os = "linux")]
+    use std::time::Duration;
 
     use machine_driver_state::control::ProcessMark;
     use machine_driver_state::usage::Usage;
@@ -114,6 +133,34 @@ mod without {
     /// A worker of one's own sees to what it starts.
     pub(crate) fn end_leftovers(_session: &str, _mark: Option<ProcessMark>) -> Result<u32, DriverError> {
         Ok(0)
+    }
+
+    /// This build starts no process, so that there is but the driver itself.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn end_tree(
+        pid: u32,
+        is_it: impl FnOnce() -> bool,
+        _grace: Duration,
+    ) -> Result<bool, DriverError> {
+        use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+        let handle =
+            Pid::from_raw(pid.cast_signed()).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        // From here on the handle means this very process, whoever gets its id later.
+        let Some(handle) = handle.filter(|_| is_it()) else {
+            return Ok(false);
+        };
+        let killed = pidfd_send_signal(&handle, Signal::KILL);
+        killed.map(|()| true).map_err(|error| DriverError::Io {
+            operation: "kill the driver in",
+            path: format!("/proc/{pid}").into(),
+            source: error.into(),
+        })
+    }
+
+    /// There is no guardian here.
+    pub(crate) const fn guardians_of(_lock: &std::fs::Metadata) -> Vec<u32> {
+        Vec::new()
     }
 
     pub(crate) fn used_before(_evidence: &Path, _attempt: u32) -> Usage {

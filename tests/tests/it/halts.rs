@@ -32,6 +32,7 @@ fn resume(place: &Place) {
 #[track_caller]
 fn halts(place: &Place, run: Running) -> Value {
     let said = halt_json(place);
+    assert_eq!(said["driver"], run.id(), "{said}");
     run.wait(TIME_MAX).exits(4);
     stands(place);
     said
@@ -425,28 +426,14 @@ fn what_is_prepared_while_it_is_halted() {
 #[test]
 fn while_git_hangs_in_the_commit() {
     let place = five();
-    let git = Command::new("sh")
-        .args(["-c", "command -v git"])
-        .output()
-        .unwrap();
-    let git = String::from_utf8(git.stdout).unwrap();
     let folder = place.folder().display();
-    let script = format!(
-        "#!/bin/sh\ncase \" $* \" in *' update-ref '*) if ! test -e {folder}/go; then echo $$ > {folder}/repo.pid; \
-         sleep 8; : > {folder}/late; fi;; esac\nexec {} \"$@\"\n",
-        git.trim()
+    let command = with_git(
+        &place,
+        &format!(
+            "case \" $* \" in *' update-ref '*) if ! test -e {folder}/go; then echo $$ > {folder}/repo.pid; \
+             sleep 8; : > {folder}/late; fi;; esac"
+        ),
     );
-    fs::create_dir(place.path("bin")).unwrap();
-    fs::write(place.path("bin/git"), script).unwrap();
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(place.path("bin/git"), executable).unwrap();
-    let path = format!(
-        "{}:{}",
-        place.path("bin").display(),
-        std::env::var("PATH").unwrap()
-    );
-    let mut command = place.command(["run"]);
-    command.env("PATH", &path);
     let run = Running::start(command);
     wait_until("the commit", SOON, || place.path("repo.pid").exists());
     let said = halt_json(&place);
@@ -461,6 +448,238 @@ fn while_git_hangs_in_the_commit() {
     assert_eq!(place.commits().len(), 5);
     place.commits_hold();
     assert!(!place.path("late").exists());
+}
+
+/// A driver whose git is a script, with this before the true one.
+fn with_git(place: &Place, script: &str) -> Command {
+    let git = Command::new("sh")
+        .args(["-c", "command -v git"])
+        .output()
+        .unwrap();
+    let git = String::from_utf8(git.stdout).unwrap();
+    let script = format!("#!/bin/sh\n{script}\nexec {} \"$@\"\n", git.trim());
+    fs::create_dir(place.path("bin")).unwrap();
+    fs::write(place.path("bin/git"), script).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(place.path("bin/git"), executable).unwrap();
+    let path = format!(
+        "{}:{}",
+        place.path("bin").display(),
+        std::env::var("PATH").unwrap()
+    );
+    let mut command = place.command(["run"]);
+    command.env("PATH", &path);
+    command
+}
+
+/// A git of many processes that obey no signal, one of them in another session: all of them are killed with the driver.
+#[test]
+fn while_a_git_of_many_processes_hangs_in_the_commit() {
+    let place = five();
+    let folder = place.folder().display();
+    let command = with_git(
+        &place,
+        &format!(
+            "case \" $* \" in *' update-ref '*) trap '' TERM; echo $$ > {folder}/repo/one.pid; \
+             sh -c 'setsid sh -c \"echo \\$\\$ > {folder}/repo/two.pid; sleep 300\" & wait';; esac"
+        ),
+    );
+    let run = Running::start(command);
+    wait_until("the commit", SOON, || {
+        pid(&place, "one").is_some() && pid(&place, "two").is_some()
+    });
+    let said = halt_json(&place);
+    assert_eq!(
+        (&said["ended"], &said["driver"]),
+        (&json!(true), &json!(run.id())),
+        "{said}"
+    );
+    run.wait(TIME_MAX).exits(137);
+    for name in ["one", "two"] {
+        assert!(!is_alive(pid(&place, name).unwrap()), "{name} is alive");
+        fs::remove_file(place.path(&format!("repo/{name}.pid"))).unwrap();
+    }
+    fs::remove_dir_all(place.path("bin")).unwrap();
+    stands(&place);
+    goes_on(&place, 0);
+    place.commits_hold();
+}
+
+/// Somebody kills the driver alone while its git has yet to start, or waits for its last word: nothing is committed when that
+/// goes on, and no lock stays.
+#[test]
+fn a_git_that_outlives_its_driver_commits_nothing() {
+    for before in ["sleep 2", "true"] {
+        let place = five();
+        let folder = place.folder().display();
+        let wait = format!("while ! test -e {folder}/go; do sleep 0.05; done");
+        let script = if before == "true" {
+            // The true git, whose answers come late.
+            format!(
+                "case \" $* \" in *' update-ref '*) touch {folder}/there; git=$(PATH=/usr/bin:/bin:/usr/local/bin command -v git); \
+                 \"$git\" \"$@\" | {{ {wait}; cat; }}; touch {folder}/done; exit;; esac"
+            )
+        } else {
+            format!(
+                "case \" $* \" in *' update-ref '*) touch {folder}/there; {wait}; git=$(PATH=/usr/bin:/bin:/usr/local/bin command -v git); \
+                 \"$git\" \"$@\"; touch {folder}/done; exit;; esac"
+            )
+        };
+        let run = Running::start(with_git(&place, &script));
+        wait_until("the commit", SOON, || place.path("there").exists());
+        run.signal(Signal::KILL);
+        run.wait(TIME_MAX).exits(137);
+        halt_json(&place);
+        fs::write(place.path("go"), "").unwrap();
+        wait_until("git", SOON, || place.path("done").exists());
+        assert_eq!(
+            (place.commits().len(), place.history().count("commit")),
+            (0, 0),
+            "{before}"
+        );
+        no_commit_while_halted(&place);
+        assert!(!place.path("repo/.git/refs/heads/main.lock").exists());
+        assert!(!place.path("repo/.git/HEAD.lock").exists());
+        fs::remove_dir_all(place.path("bin")).unwrap();
+        goes_on(&place, 0);
+        assert_eq!(place.commits().len(), 5);
+        place.commits_hold();
+    }
+}
+
+/// What a worker does to the driver of its guardian, `$driver`, and the guardian, `$PPID`.
+fn against_the_driver(act: &str) -> Place {
+    two(
+        &format!(
+            "driver=$(ps -o ppid= -p $PPID | tr -d ' '); sleep 300 & echo $! > child.pid; \
+             echo $$ > leader.pid; {act}; touch acted; wait"
+        ),
+        "true",
+    )
+}
+
+/// A worker that stops the driver and its guardian does not outlive a halt.
+#[test]
+fn a_worker_that_stops_the_driver_and_its_guardian() {
+    let place = against_the_driver("kill -STOP $driver; kill -STOP $PPID");
+    let run = place.start(["run"]);
+    wait_until("the worker", SOON, || place.path("repo/acted").exists());
+    let said = halt_json(&place);
+    assert_eq!(
+        (&said["ended"], &said["driver"]),
+        (&json!(true), &json!(run.id())),
+        "{said}"
+    );
+    run.wait(TIME_MAX).exits(137);
+    for name in ["leader", "child"] {
+        assert!(!is_alive(pid(&place, name).unwrap()), "{name} is alive");
+    }
+    stands(&place);
+    fs::write(place.path("repo/go"), "").unwrap();
+    goes_on(&place, 0);
+
+    // Also where the driver is dead already, and only its guardian holds the goal.
+    let place = against_the_driver("kill -STOP $PPID; kill -KILL $driver");
+    let run = place.start(["run"]);
+    wait_until("the worker", SOON, || place.path("repo/acted").exists());
+    run.wait(TIME_MAX).exits(137);
+    let said = halt_json(&place);
+    assert_eq!(said["ended"], true, "{said}");
+    for name in ["leader", "child"] {
+        assert!(!is_alive(pid(&place, name).unwrap()), "{name} is alive");
+    }
+    stands(&place);
+}
+
+/// A driver whose log was removed, moved or replaced is found by the log that it holds.
+#[test]
+fn a_worker_that_takes_the_log_away_and_stops_the_driver() {
+    for act in [
+        "rm ../driver-log.jsonl",
+        "mv ../driver-log.jsonl ../elsewhere.jsonl",
+        "cp ../driver-log.jsonl ../copy; mv ../copy ../driver-log.jsonl",
+        "rm ../driver-log.jsonl; mv ../goal.json ../x.json; ln -s x.json ../goal.json",
+    ] {
+        let place = against_the_driver(&format!("{act}; kill -STOP $driver"));
+        let run = place.start(["run"]);
+        wait_until("the worker", SOON, || place.path("repo/acted").exists());
+        let begun = Instant::now();
+        let ended = place.run(["halt", "--reason", "smoke", "--as", "ann", "--json"]);
+        assert!(begun.elapsed() < HALT_MAX, "{act}: {:?}", begun.elapsed());
+        let said = ended.json().last().unwrap().clone();
+        assert_eq!(
+            (&said["ended"], &said["driver"]),
+            (&json!(true), &json!(run.id())),
+            "{act}: {said}"
+        );
+        assert_eq!(ended.code == 0, said["recorded"] == true, "{act}: {said}");
+        run.wait(TIME_MAX).exits(137);
+        for name in ["leader", "child"] {
+            assert!(!is_alive(pid(&place, name).unwrap()), "{act}: {name} is alive");
+        }
+        assert_ne!(place.run(["run"]).code, 0, "{act}");
+        assert!(!place.path("repo/go").exists());
+    }
+}
+
+/// The log does not name a driver that hangs before its first record.
+#[test]
+fn a_driver_that_hangs_in_its_start() {
+    let place = five();
+    let folder = place.folder().display();
+    let script = format!(
+        "test -e {folder}/there || ! test -e {folder}/driver-log.jsonl || {{ touch {folder}/there; kill -STOP $PPID; }}"
+    );
+    let run = Running::start(with_git(&place, &script));
+    wait_until("git", SOON, || place.path("there").exists());
+    let said = halt_json(&place);
+    assert_eq!(
+        (&said["ended"], &said["driver"]),
+        (&json!(true), &json!(run.id())),
+        "{said}"
+    );
+    run.wait(TIME_MAX).exits(137);
+    stands(&place);
+    fs::remove_dir_all(place.path("bin")).unwrap();
+    goes_on(&place, 0);
+}
+
+#[test]
+fn of_what_is_no_goal() {
+    let place = two("true", "true");
+    fs::write(place.path("Makefile"), "all:\n").unwrap();
+    place.run(["halt", "--reason", "x", "Makefile"]).exits(10);
+    place.run(["halt", "--reason", "x", "nowhere.json"]).exits(10);
+    let left: Vec<_> = fs::read_dir(place.folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.contains("control"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    // One that was a goal: the request stays, so that nothing starts.
+    place.run(["run"]).exits(0);
+    let goal = place.text("goal.json");
+    fs::write(place.goal(), "nonsense").unwrap();
+    halt(&place).exits(10);
+    fs::write(place.goal(), goal).unwrap();
+    place.run(["run"]).exits(4);
+}
+
+/// Both names of a goal are one goal.
+#[test]
+fn by_the_name_of_a_link() {
+    let place = two("echo $$ > leader.pid; sleep 300", "true");
+    std::os::unix::fs::symlink("goal.json", place.path("link.json")).unwrap();
+    let run = place.start(["run"]);
+    wait_until("the worker", SOON, || pid(&place, "leader").is_some());
+    place
+        .run(["halt", "--reason", "smoke", "--as", "ann", "link.json"])
+        .exits(0)
+        .says(&["with all that it had started"]);
+    run.wait(TIME_MAX).exits(4);
+    assert!(!place.path("link.control").exists());
+    place.run(["run", "link.json"]).exits(4);
+    stands(&place);
 }
 
 #[test]

@@ -88,6 +88,26 @@ fn turned_down_while_a_worker_runs_nothing_is_committed() {
     place.holds();
 }
 
+/// A worker that removes the request keeps nobody from being heard, and nobody is told that it was when it was not.
+#[test]
+fn turned_down_while_a_worker_eats_the_request() {
+    let place = place(
+        "touch ready; i=0; while [ $i -lt 40000 ]; do rm -f ../control/*.json ../control/wake 2>/dev/null; \
+         test -e ../go && break; i=$((i+1)); done; echo x > a",
+        true,
+    );
+    let run = place.start(["run"]);
+    wait_until("the worker", SOON, || place.path("repo/ready").exists());
+    let ended = place.run(["dial", "propose", "--reason", "careful", "--as", "ann", "--json"]);
+    fs::write(place.path("go"), "").unwrap();
+    run.wait(TIME_MAX).exits(0);
+    let heard = ended.code == 0;
+    assert!(heard || ended.code == 1, "{}", ended.text());
+    let commits = usize::from(!heard && place.history().count("dial_changed") == 0);
+    assert_eq!(place.commits().len(), commits, "{}", ended.text());
+    place.holds();
+}
+
 #[test]
 fn turned_down_in_a_wait_it_is_written_down_at_once() {
     let mut goal = goal("echo x > a; echo x >> b", true);
@@ -253,7 +273,7 @@ fn a_person_approves_one_commit_that_cannot_be_undone() {
         "--reason",
         "looked at it",
         "--as",
-        "ann",
+        "bob",
         "--json",
     ]);
     ended.exits(0);
@@ -261,16 +281,76 @@ fn a_person_approves_one_commit_that_cannot_be_undone() {
     place
         .run(["status"])
         .exits(0)
-        .says(&["approved", "a until", "by ann"]);
+        .says(&["approved", "a until", "by bob"]);
     place.holds();
     place.run(["run"]).exits(0);
     assert_eq!(place.commits(), ["driver: a"]);
     assert_eq!(
         place.history().of("gate_allowed").next().unwrap()["approved_by"],
-        "ann"
+        "bob"
     );
     place.run(["approve", "a"]).exits(64).says(&["is done"]);
     place.holds();
+}
+
+/// A record says who and why; and who proposed the contract is not who may allow more than it does.
+#[test]
+fn nobody_says_nothing_and_the_proposer_approves_nothing() {
+    let place = place("echo x > a", false);
+    let blank: [&[&str]; 7] = [
+        &["halt", "--reason", ""],
+        &["halt", "--reason", "x", "--as", " "],
+        &["resume", "--reason", "\u{200b}"],
+        &["dial", "propose", "--reason", ""],
+        &["dial", "commit", "--as", ""],
+        &["approve", "a", "--reason", ""],
+        &["approve", "a", "--as", "", "--reason", ""],
+    ];
+    for arguments in blank {
+        place.run(arguments).exits(64).says(&["who and why", "next:"]);
+    }
+    let proposer = ["approve", "a", "--as", " ANN", "--reason", "mine"];
+    let ended = place.run(proposer);
+    assert_ne!(ended.code, 0);
+    ended.says(&["proposed the contract", "next:"]);
+    assert_eq!(
+        (
+            place.history().count("approved"),
+            place.history().count("override_requested")
+        ),
+        (0, 0)
+    );
+    place.run(["approve", "a", "--as", "bob"]).exits(0);
+    assert_eq!(
+        place.history().of("approved").next().unwrap()["reason"],
+        "no reason given"
+    );
+    place.holds();
+}
+
+#[test]
+fn while_a_halt_stands_nothing_says_run() {
+    let place = place("echo x > a", false);
+    place
+        .run(["check"])
+        .exits(0)
+        .says(&["machine-driver approve TASK"]);
+    place.run(["halt", "--reason", "smoke", "--as", "ann"]).exits(0);
+    place
+        .run(["check"])
+        .exits(4)
+        .says(&["halted by ann", "smoke", "resume --reason TEXT"]);
+    for arguments in [
+        &["check", "--json"][..],
+        &["approve", "a", "--as", "bob", "--json"],
+        &["dial", "propose", "--json"],
+    ] {
+        let ended = place.run(arguments);
+        let next = ended.json().last().unwrap()["next"].to_string();
+        assert!(next.contains("resume --reason TEXT"), "{arguments:?}: {next}");
+    }
+    place.run(["resume", "--reason", "settled"]).exits(0);
+    place.run(["check"]).exits(0);
 }
 
 #[test]

@@ -34,8 +34,8 @@ pub(crate) struct DialArgs {
     #[arg(value_name = "MODE", value_enum)]
     pub(crate) mode: ModeWord,
     /// Why; it goes into the log
-    #[arg(long, value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
-    pub(crate) reason: String,
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) reason: Option<String>,
     #[command(flatten)]
     pub(crate) who: WhoArgs,
     #[command(flatten)]
@@ -56,8 +56,8 @@ pub(crate) struct ApproveArgs {
     #[arg(long = "for", value_name = "TIME", value_parser = time, default_value = "24h")]
     pub(crate) time: Duration,
     /// Why; it goes into the log
-    #[arg(long, value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
-    pub(crate) reason: String,
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) reason: Option<String>,
     #[command(flatten)]
     pub(crate) who: WhoArgs,
     #[command(flatten)]

@@ -133,8 +133,8 @@ const fn fix(code: DenialCode) -> Option<&'static str> {
     match code {
         DenialCode::Ceiling => Some("Set `contract.autonomy_ceiling` to 1, or `mode` to `propose`."),
         DenialCode::Irreversible => Some(
-            "Give the task `\"reversible\": true` if going back to the commit before undoes all that it does, or commit it \
-             yourself.",
+            "Give the task `\"reversible\": true` if going back to the commit before undoes all that it does, approve one \
+             commit with `machine-driver approve TASK`, or commit it yourself.",
         ),
         DenialCode::NotRatified => Some(
             "Let somebody else than who is named in `contract.proposed_by` look at it: `machine-driver contract ratify --as WHO`.",

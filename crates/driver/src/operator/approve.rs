@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use machine_driver_governor::contract::is_one_name;
 use machine_driver_governor::gate::{Denial, foresee};
 use machine_driver_state::event::{Approved, Event};
 use machine_driver_state::goal::Status;
@@ -12,6 +13,7 @@ use machine_driver_state::time::Timestamp;
 use super::{Because, take_log};
 use crate::clock::Clock;
 use crate::error::DriverError;
+use crate::hold::Held;
 
 /// How long an approval stands unless it is said: a day.
 pub const APPROVAL_USUAL: Duration = Duration::from_secs(24 * 3600);
@@ -31,7 +33,7 @@ pub struct Approval {
 /// Approves one commit of a task that is not done, for this text of it and this contract.
 ///
 /// # Errors
-/// [`DriverError::Running`] while a driver runs; [`DriverError::Task`] where there is no such task, it is done, or `time` is
+/// [`DriverError::Ratification`] for who proposed the contract; [`DriverError::Running`] while a driver runs; [`DriverError::Task`] where there is no such task, it is done, or `time` is
 /// longer than [`APPROVAL_MAX`]; [`DriverError`] as from a run.
 pub fn approve(
     goal: &Path,
@@ -40,6 +42,7 @@ pub fn approve(
     because: &Because,
     clock: impl Clock + 'static,
 ) -> Result<Approval, DriverError> {
+    because.said()?;
     let refused = |what: String, help: &str| DriverError::Task {
         what,
         help: help.into(),
@@ -56,6 +59,12 @@ pub fn approve(
     }
     let what = "a commit is approved when it has ended";
     let (mut held, timeline) = take_log(goal, clock, what)?;
+    if let Some(proposer) = proposer(&held).filter(|proposer| is_one_name(proposer, &because.by)) {
+        return Err(DriverError::Ratification {
+            what: format!("`{proposer}` proposed the contract, and cannot approve what it does not allow"),
+            help: "Let somebody else look at the task: `machine-driver approve TASK --as WHO`.".into(),
+        });
+    }
     let index = held.goal().tasks.iter().position(|known| known.id == *task);
     let key = index
         .and_then(|index| held.goal().tasks.get(index))
@@ -85,4 +94,8 @@ pub fn approve(
     held.checkpoint()?;
     let still_denied = foresee(held.goal(), &held.state, index, now).err();
     Ok(Approval { until, still_denied })
+}
+
+fn proposer(held: &Held) -> Option<&str> {
+    held.goal().contract.as_ref()?.proposed_by.as_deref()
 }

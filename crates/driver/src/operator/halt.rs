@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use machine_driver_state::event::{Event, OverrideKind, OverrideLifted};
+use machine_driver_state::event::{Event, OverrideEffective, OverrideKind, OverrideLifted};
 use machine_driver_state::state::Halt;
 use machine_driver_state::store::{Access, FileStore, Paths, StoreError, last_event};
 
@@ -15,6 +15,7 @@ use crate::control::{Folder, Request, Standing};
 use crate::error::DriverError;
 use crate::hold::Held;
 use crate::processes::end_leftovers;
+use crate::read::read_goal;
 
 /// How long a driver has to do what a halt asks for, before it is ended: 3 s with the try of the lock that is under way then.
 const PATIENCE: Duration = Duration::from_millis(2_800);
@@ -38,7 +39,7 @@ pub struct Halted {
     pub left_over: u32,
     /// The halt that stood already.
     pub before: Option<Halt>,
-    /// Why it could not be recorded yet. No driver runs; the next one finds the request, records it and does not start.
+    /// Why it could not be recorded yet. The driver that ran does not any more; the next one finds the request, records it and does not start.
     pub not_recorded: Option<String>,
 }
 
@@ -53,16 +54,23 @@ pub struct Lifted {
 /// its wait and makes no more commits; one that does not answer within 3 s is killed, if it is certain that it is that driver.
 ///
 /// # Errors
-/// [`DriverError::NotEnded`] where something holds the goal and cannot be ended for certain: the request stays where a driver
-/// finds it. [`DriverError`] where there is no such goal, or the disk fails.
+/// [`DriverError::Task`] where it is not said who asks or why; [`DriverError::NotEnded`] where something holds the goal and
+/// cannot be ended for certain: the request stays where a driver finds it. [`DriverError`] where there is no such goal, or the disk fails.
 pub fn halt(goal: &Path, because: &Because, clock: impl Clock + 'static) -> Result<Halted, DriverError> {
+    because.said()?;
     let begun = Instant::now();
-    let paths = Paths::of(goal);
-    if let (Err(source), false) = (std::fs::metadata(&paths.goal), paths.log.exists()) {
-        let path = goal.to_owned();
-        return Err(DriverError::ReadGoal { path, source });
-    }
+    // A worker may have put a link in the place of goal.json, and taken the log away.
+    let named = Paths::as_named(goal);
+    let is_elsewhere = wedged::elsewhere(&named).is_some();
+    let paths = if is_elsewhere { named } else { Paths::of(goal) };
     let request = Request::new(OverrideKind::Halt, &because.by, &because.reason, clock.now());
+    if let Err(error) = read_goal(goal)
+        && !paths.log.exists()
+        && !is_elsewhere
+        && wedged::elsewhere(&paths).is_none()
+    {
+        return Err(error); // No goal, and nothing that says that one was here.
+    }
     let asked = put(&paths, &request);
     Halting {
         goal,
@@ -80,6 +88,7 @@ pub fn halt(goal: &Path, because: &Because, clock: impl Clock + 'static) -> Resu
 /// # Errors
 /// [`DriverError::Running`] while a driver runs, [`DriverError::Task`] where no halt stands; [`DriverError`] as from a run.
 pub fn resume(goal: &Path, because: &Because, clock: impl Clock + 'static) -> Result<Lifted, DriverError> {
+    because.said()?;
     let what = "it is resumed when it has ended";
     let (mut held, timeline) = take_log(goal, clock, what)?;
     let Some(halt) = held.state.halt().cloned() else {
@@ -126,8 +135,8 @@ impl Halting<'_> {
         // A driver that cannot be asked is not waited for.
         let patience = asked.as_ref().map_or(Duration::ZERO, |()| PATIENCE);
         if !self.wait_for_lock(patience)? {
-            if let Some(delay) = self.effective() {
-                return Ok(self.outcome(delay, 0, None)); // It is only slow to put things away.
+            if let Some(one) = self.effective() {
+                return Ok(self.outcome(Duration::from_millis(one.delay_ms), 0, None)); // It is only slow to put things away.
             }
             self.end_driver(asked.err())?;
         }
@@ -137,7 +146,8 @@ impl Halting<'_> {
                 timeline.go_on_from(held.state.last_at());
                 self.record(&mut held, &timeline, stopped)
             }
-            Err(error) if asked_or_not_there(&self.paths, &self.request) => {
+            // Without a driver there is nothing that was stopped. The request stays all the same.
+            Err(error) if self.driver.is_some() && is_asked(&self.paths, &self.request) => {
                 let why = crate::outcome::chain(&error);
                 Ok(Halted {
                     not_recorded: Some(why),
@@ -163,17 +173,19 @@ impl Halting<'_> {
 
     /// One try takes up to 300 ms by itself.
     fn is_free(&mut self) -> Result<bool, DriverError> {
-        if !self.paths.log.exists() {
-            return Ok(true);
-        }
-        match FileStore::open(&self.paths, Access::Write) {
-            Ok(_) => Ok(true),
-            Err(StoreError::Locked { holder, .. }) => {
-                self.driver = self.driver.or(Some(holder.unwrap_or(0)));
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
+        let opened = self
+            .paths
+            .log
+            .exists()
+            .then(|| FileStore::open(&self.paths, Access::Write));
+        let held = match opened {
+            // A worker may have removed the log, or put another in its place: its driver holds it all the same.
+            None | Some(Ok(_)) => wedged::elsewhere(&self.paths),
+            Some(Err(StoreError::Locked { holder, .. })) => Some(holder.unwrap_or(0)),
+            Some(Err(error)) => return Err(error.into()),
+        };
+        self.driver = self.driver.or(held);
+        Ok(held.is_none())
     }
 
     /// A worker may have removed the request, or the whole folder.
@@ -185,12 +197,12 @@ impl Halting<'_> {
         }
     }
 
-    /// The delay that the log has of this request.
-    fn effective(&self) -> Option<Duration> {
+    /// What the log has of this request, if it was carried out.
+    fn effective(&self) -> Option<OverrideEffective> {
         let is_it =
             |event: &Event| matches!(event, Event::OverrideEffective(one) if one.id == self.request.id);
         match last_event(&self.paths.log, "override_effective", is_it) {
-            Ok(Some(Event::OverrideEffective(one))) => Some(Duration::from_millis(one.delay_ms)),
+            Ok(Some(Event::OverrideEffective(one))) => Some(one),
             _ => None,
         }
     }
@@ -211,7 +223,12 @@ impl Halting<'_> {
         Ok(())
     }
 
-    fn record(self, held: &mut Held, timeline: &Timeline, stopped: Duration) -> Result<Halted, DriverError> {
+    fn record(
+        mut self,
+        held: &mut Held,
+        timeline: &Timeline,
+        stopped: Duration,
+    ) -> Result<Halted, DriverError> {
         let before = held
             .state
             .halt()
@@ -219,6 +236,10 @@ impl Halting<'_> {
             .cloned();
         let left_over = end_what_was_left(held)?;
         let by_driver = self.effective();
+        if by_driver.as_ref().is_some_and(|one| one.running) && self.driver.is_none() {
+            // It was quicker than the first look at the lock.
+            self.driver = Some(last_driver(&self.paths).unwrap_or(0));
+        }
         if by_driver.is_none() {
             let delay = if left_over > 0 {
                 self.begun.elapsed()
@@ -230,6 +251,7 @@ impl Halting<'_> {
         if let Ok(folder) = Folder::open(&self.paths.control) {
             folder.remove(&self.request.id);
         }
+        let by_driver = by_driver.map(|one| Duration::from_millis(one.delay_ms));
         Ok(self.outcome(by_driver.unwrap_or(stopped), left_over, before))
     }
 
@@ -253,8 +275,15 @@ fn end_what_was_left(held: &Held) -> Result<u32, DriverError> {
     })
 }
 
+fn last_driver(paths: &Paths) -> Option<u32> {
+    match last_event(&paths.log, "driver_up", |_| true) {
+        Ok(Some(Event::DriverUp(up))) => Some(up.pid),
+        _ => None,
+    }
+}
+
 /// Whether the next driver finds the request.
-fn asked_or_not_there(paths: &Paths, request: &Request) -> bool {
+fn is_asked(paths: &Paths, request: &Request) -> bool {
     let standing = Folder::open(&paths.control).map(|folder| folder.standing(&request.id));
     matches!(standing, Ok(Standing::Waiting | Standing::Taken))
 }

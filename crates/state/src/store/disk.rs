@@ -240,6 +240,14 @@ fn date_apart(file: &File) {
 
 /// A link is opened by nobody: what stands there is looked at first, and whoever holds the file asks
 /// [`DiskFile::is_in_place`] afterwards, which a link that slipped in between does not pass.
+/// A file that is open already, under no name.
+pub(super) fn opened(file: File) -> Arc<dyn DiskFile> {
+    Arc::new(RealFile {
+        file,
+        path: PathBuf::new(),
+    })
+}
+
 fn open_regular(path: &Path, access: Access) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(access != Access::Read);

@@ -1,9 +1,10 @@
 //! The end of a log that somebody else may hold: what was last said of something.
 
+use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::disk::{Access, Disk as _, DiskFile, RealDisk};
+use super::disk::{Access, Disk as _, DiskFile, RealDisk, opened};
 use crate::event::Event;
 use crate::record::Record;
 
@@ -20,6 +21,14 @@ const BLOCK: u64 = 64 << 10;
 /// The system's, where there is no log or it cannot be read.
 pub fn last_event(path: &Path, name: &str, is_it: impl Fn(&Event) -> bool) -> io::Result<Option<Event>> {
     last_of(&*RealDisk.open(path, Access::Read)?, name, is_it)
+}
+
+/// The same for a log that is open, wherever it lies now.
+///
+/// # Errors
+/// The system's, where it cannot be read.
+pub fn last_event_in(log: fs::File, name: &str, is_it: impl Fn(&Event) -> bool) -> io::Result<Option<Event>> {
+    last_of(&*opened(log), name, is_it)
 }
 
 pub(super) fn last_of(

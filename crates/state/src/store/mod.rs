@@ -32,7 +32,7 @@ pub use disk::{Access, Disk, DiskFile, RealDisk, Stat};
 pub use error::{BoxError, GoalEdit, StoreError};
 pub use file::FileStore;
 pub use journal::{Expected, Follower, Journal, Opened, read_log};
-pub use last::last_event;
+pub use last::{last_event, last_event_in};
 pub use lock::{TreeLock, lock_log, lock_tree};
 pub use memory::MemoryStore;
 pub use paths::Paths;

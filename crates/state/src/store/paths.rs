@@ -13,7 +13,7 @@ use crate::id::{Digest, TaskId};
 /// goal's name tells them apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
-    /// The goal file as it was named, made absolute; links in it are kept.
+    /// The goal file, made absolute; links on the way to it are kept.
     pub goal: PathBuf,
     /// The folder that holds it.
     pub folder: PathBuf,
@@ -28,10 +28,24 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// The paths for this goal file. Nothing is looked up on the disk, but for the current folder where the path is
-    /// relative.
+    /// The paths for this goal file. A link to one is another name of the same goal, whose files lie beside the file itself; but
+    /// where a log lies beside the link, that is its own: nobody loses a run's files by putting a link in the place of its goal.
     #[must_use]
     pub fn of(goal_json: &Path) -> Self {
+        let named = Self::as_named(goal_json);
+        if !named.goal.is_symlink() || named.log.exists() {
+            return named;
+        }
+        match named.goal.canonicalize() {
+            Ok(goal) => Self::as_named(&goal),
+            Err(_) => named, // Whoever opens it gets the system's own error.
+        }
+    }
+
+    /// The paths beside this very name, be it a link or not. Nothing is looked up on the disk, but for the current folder where
+    /// the path is relative.
+    #[must_use]
+    pub fn as_named(goal_json: &Path) -> Self {
         // Without a current folder the path stays relative, and whoever opens it gets the system's own error.
         let goal = std::path::absolute(goal_json).unwrap_or_else(|_| goal_json.to_owned());
         let folder = goal.parent().unwrap_or(&goal).to_owned();
