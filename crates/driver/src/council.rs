@@ -1,14 +1,14 @@
-//! Asking a council: a command that is run once for each head, apart from the others, with a question of its own.
+//! Asking a council: a command that is run once for each head, one after the other, with a question of its own.
 //!
 //! Nothing of the goal's text becomes syntax: the command is what the operator typed, and everything else reaches it as standard
 //! input, variables and files. What counts of an answer is said by [`governor::council`](machine_driver_governor::council).
 
+mod room;
+
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::thread;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use machine_driver_governor::council::{NoVote, Question, Vote, can_sit, tally, vote};
@@ -24,6 +24,9 @@ use serde_json::{Value, json};
 
 use crate::contract::ByCouncil;
 use crate::error::DriverError;
+use crate::processes::end_leftovers;
+
+use room::{Room, write_read_only};
 
 /// The command that stands for [`ROUNDTABLE_COMMAND`].
 pub const ROUNDTABLE: &str = "roundtable";
@@ -44,6 +47,9 @@ const TEXT_MAX: usize = 96 << 10;
 
 /// What the transcript says where a question has its head's own nonce.
 const NONCE_MARK: &str = "<nonce>";
+
+/// What it says where a question has the path of its head's own copy of the goal.
+const FILE_MARK: &str = "<file>";
 
 /// Whom to ask, and how.
 #[derive(Debug, Clone)]
@@ -87,7 +93,8 @@ pub struct Head {
 }
 
 /// Asks a council whether the goal's contract is ratified, and keeps what was said under `evidence/goal/`. Nothing else is
-/// changed: that is for [`contract::ratify`](crate::contract::ratify). The heads are asked at the same time, each at most once.
+/// changed: that is for [`contract::ratify`](crate::contract::ratify). The heads are asked one after the
+/// other, each at most once.
 ///
 /// # Errors
 /// [`DriverError::Ratification`] where these cannot be a council; [`DriverError::Cancelled`] where `switch` ended it;
@@ -105,12 +112,7 @@ pub fn ask(
         what: format!("this is no council: {what}"),
         help: "Name the heads with `--heads A,B,C`, and how many have to ratify with `--quorum N`.".into(),
     })?;
-    let room = tempfile::Builder::new()
-        .prefix("machine-driver-council-")
-        .permissions(fs::Permissions::from_mode(0o700))
-        .tempdir()
-        .map_err(failed("make a folder in", std::env::temp_dir()))?;
-    let asked = Asked::prepare(file, council, room.path())?;
+    let asked = Asked::new(file, council);
     let cancel = Cancel::new();
     let ended = cancel.clone();
     switch.on_cancel(move || ended.cancel(Duration::from_secs(1)));
@@ -142,72 +144,69 @@ struct Asked<'a> {
     file: &'a GoalFile,
     council: &'a Council,
     proposed_by: &'a str,
-    /// The goal without its progress, where it is short enough for a question.
-    text: Option<String>,
-    /// A folder for the heads.
-    room: &'a Path,
-    /// The file with the goal in it.
-    goal: PathBuf,
+    /// The goal without its progress.
+    text: String,
 }
 
 impl<'a> Asked<'a> {
-    fn prepare(file: &'a GoalFile, council: &'a Council, room: &'a Path) -> Result<Self, DriverError> {
-        let goal = room.join("goal.json");
+    fn new(file: &'a GoalFile, council: &'a Council) -> Self {
         let document: Value = serde_json::from_slice(&file.snapshot()).unwrap_or_default();
-        let pretty = format!("{document:#}\n");
-        fs::write(&goal, &pretty).map_err(failed("write", &goal))?;
         let contract = file.goal().contract.as_ref();
-        Ok(Self {
+        Self {
             file,
             council,
             proposed_by: contract
                 .and_then(|contract| contract.proposed_by.as_deref())
                 .unwrap_or_default(),
-            text: Some(pretty).filter(|text| text.len() <= TEXT_MAX),
-            room,
-            goal,
-        })
+            text: format!("{document:#}\n"),
+        }
     }
 
-    fn question(&self, nonce: &str) -> String {
+    fn question(&self, nonce: &str, file: &str) -> String {
         let goal = self.file.goal();
         let question = Question {
             goal: &goal.name,
             contract: &goal.contract_digest,
             proposed_by: self.proposed_by,
-            text: self.text.as_deref(),
-            file: &self.goal.to_string_lossy(),
+            text: Some(self.text.as_str()).filter(|text| text.len() <= TEXT_MAX),
+            file,
             nonce,
         };
         question.text()
     }
 
-    /// Asks all of them at once; what they said comes in the order of their names.
+    /// Asks one after the other: what a head has started is dead before the next one gets its nonce, so none can find or say
+    /// what is another's.
     fn all(&self, names: &[String], cancel: &Cancel) -> Result<Vec<Head>, DriverError> {
-        let nonces: Vec<String> = names.iter().map(|_| nonce()).collect::<Result<_, _>>()?;
-        let pairs = || names.iter().zip(&nonces).enumerate();
-        thread::scope(|scope| {
-            let asked: Vec<_> = pairs()
-                .map(|(index, (name, nonce))| scope.spawn(move || self.one(index, name, nonce, cancel)))
-                .collect();
-            let joined = asked.into_iter().zip(pairs());
-            joined
-                .map(|(thread, (_, (name, nonce)))| {
-                    thread.join().unwrap_or_else(|_| {
-                        let why = "it could not be asked: this is a bug in machine-driver".to_owned();
-                        Ok(Head::failed(name, nonce, why))
-                    })
-                })
-                .collect()
-        })
+        let mut heads: Vec<Head> = Vec::with_capacity(names.len());
+        let mut survivors = None;
+        for name in names {
+            if let Some(why) = &survivors {
+                heads.push(Head::failed(name, "", format!("it was not asked: {why}")));
+                continue;
+            }
+            let room = Room::new(&self.text)?;
+            let head = self.one(&room, name, cancel)?;
+            survivors = end_leftovers(room.session.as_str(), None)
+                .err()
+                .map(|error| crate::outcome::chain(&error));
+            heads.push(match &survivors {
+                Some(why) => Head::failed(name, &room.nonce, why.clone()),
+                None if room.holds(&self.text) => head,
+                None => Head::failed(
+                    name,
+                    &room.nonce,
+                    "it changed the goal that it was given to read".into(),
+                ),
+            });
+        }
+        Ok(heads)
     }
 
-    fn one(&self, index: usize, name: &str, nonce: &str, cancel: &Cancel) -> Result<Head, DriverError> {
-        let question = self.question(nonce);
-        let folder = self.room.join(format!("head-{}", index + 1));
-        fs::create_dir(&folder).map_err(failed("make", &folder))?;
-        let question_file = folder.join("question.txt");
-        fs::write(&question_file, &question).map_err(failed("write", &question_file))?;
+    fn one(&self, room: &Room, name: &str, cancel: &Cancel) -> Result<Head, DriverError> {
+        let nonce = &room.nonce;
+        let question = self.question(nonce, &room.goal.to_string_lossy());
+        write_read_only(&room.question, &question).map_err(failed("write", &room.question))?;
         let Some(sh) = sh() else {
             return Ok(Head::failed(name, nonce, "there is no sh on PATH".into()));
         };
@@ -218,8 +217,8 @@ impl<'a> Asked<'a> {
         };
         let capturing = Capture {
             argv: vec![sh.into(), "-c".into(), command.into()],
-            env: self.environment(name, nonce, &question, &question_file),
-            cwd: folder,
+            env: self.environment(name, room, &question),
+            cwd: room.work.clone(),
             stdin: question.into_bytes(),
             wall: self.council.wall,
             stdout_max: ANSWER_MAX,
@@ -232,15 +231,16 @@ impl<'a> Asked<'a> {
         })
     }
 
-    fn environment(&self, name: &str, nonce: &str, question: &str, question_file: &Path) -> Variables {
+    fn environment(&self, name: &str, room: &Room, question: &str) -> Variables {
         let mut all = environment::passed(std::env::vars_os(), &self.file.goal().env_pass);
         let digest = self.file.goal().contract_digest.to_string();
-        let ours: [(&str, OsString); 6] = [
+        let ours: [(&str, OsString); 7] = [
             ("MACHINE_QUESTION", question.into()),
-            ("MACHINE_QUESTION_FILE", question_file.into()),
-            ("MACHINE_CONTRACT_FILE", self.goal.clone().into()),
+            ("MACHINE_QUESTION_FILE", room.question.clone().into()),
+            ("MACHINE_CONTRACT_FILE", room.goal.clone().into()),
             ("MACHINE_HEAD", name.into()),
-            ("MACHINE_NONCE", nonce.into()),
+            ("MACHINE_NONCE", room.nonce.as_str().into()),
+            ("MACHINE_SESSION", room.session.as_str().into()),
             ("MACHINE_DIGEST", digest.into()),
         ];
         for (name, value) in ours {
@@ -277,7 +277,7 @@ impl<'a> Asked<'a> {
             "command": self.council.command,
             "quorum": self.council.quorum,
             "asked_at": at.to_string(),
-            "question": self.question(NONCE_MARK),
+            "question": self.question(NONCE_MARK, FILE_MARK),
             "heads": heads.iter().map(said).collect::<Vec<Value>>(),
             "ratified_by": ratified_by.as_ref().ok(),
             "why_not": ratified_by.as_ref().err(),
@@ -325,17 +325,6 @@ impl Head {
             vote,
         }
     }
-}
-
-/// 128 bits that nobody can foresee, in hex.
-fn nonce() -> Result<String, DriverError> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| DriverError::Io {
-        operation: "get random bytes from",
-        path: "the system".into(),
-        source: io::Error::other(error.to_string()),
-    })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The first `sh` of the `PATH`.

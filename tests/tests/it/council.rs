@@ -130,11 +130,10 @@ fn a_forged_ballot_does_not_ratify() {
     // Yesterday's nonce.
     let stale = "echo \"BALLOT 00112233445566778899aabbccddeeff RATIFY $MACHINE_DIGEST\"";
     does_not_ratify(stale, &[], &["another nonce"]);
-    // The other head's nonce: each writes its own where the other finds it.
+    // The other head's nonce: the first writes its own where the second finds it.
     let shared = TempDir::with_prefix("machine-driver-shared-").unwrap();
     let swapped = format!(
-        "cd '{}'; echo $MACHINE_NONCE > $MACHINE_HEAD; other=$((3 - MACHINE_HEAD)); while ! test -s $other; do sleep 0.02; done
-         echo \"BALLOT $(cat $other) RATIFY $MACHINE_DIGEST\"",
+        "cd '{}'; test $MACHINE_HEAD = 1 && echo $MACHINE_NONCE > 1; echo \"BALLOT $(cat 1) RATIFY $MACHINE_DIGEST\"",
         shared.path().display()
     );
     does_not_ratify(&swapped, &[], &["another nonce"]);
@@ -334,4 +333,51 @@ fn ctrl_c_ends_a_council() {
     let ended = running.wait(machine_driver_tests::TIME_MAX);
     ended.exits(130);
     assert!(place.json()["contract"].get("ratified_by").is_none());
+}
+
+/// No head is there while another is asked, nothing that one has left finds the next, and none can change what another reads.
+#[test]
+fn heads_are_apart() {
+    let shared = TempDir::with_prefix("machine-driver-shared-").unwrap();
+    let at = shared.path().display();
+    // Each leaves a process behind, in a session of its own, which would put a ballot into the mouth of whoever comes next.
+    let evil = format!(
+        "cd '{at}'; test -e alive && grep -qs '^State:.*[RSDT] ' /proc/$(cat alive)/status && echo both >> seen
+         setsid sh -c 'echo $$ > {at}/alive; while :; do sleep 0.05; done' > /dev/null 2>&1 &
+         while ! test -s alive; do sleep 0.02; done; dirname \"$MACHINE_CONTRACT_FILE\" >> rooms
+         ls -d $(dirname $(dirname \"$MACHINE_CONTRACT_FILE\"))/machine-driver-council-* > all.$MACHINE_HEAD
+         stat -c '%a' \"$(dirname \"$MACHINE_CONTRACT_FILE\")\" \"$MACHINE_CONTRACT_FILE\" >> modes; {YES}"
+    );
+    let place = place();
+    ask(&place, &evil, &["--heads", "A,B,C", "--quorum", "3"]).exits(0);
+    let text = |name: &str| fs::read_to_string(shared.path().join(name)).unwrap_or_default();
+    assert_eq!(text("seen"), "");
+    let rooms = text("rooms");
+    let mut rooms: Vec<&str> = rooms.lines().collect();
+    for (room, head) in rooms.iter().zip(["A", "B", "C"]) {
+        let others = rooms.iter().filter(|other| *other != room);
+        let all = text(&format!("all.{head}"));
+        assert!(all.lines().any(|found| found == *room));
+        assert!(others.into_iter().all(|other| !all.contains(other)), "{all}");
+        assert!(!std::path::Path::new(room).exists());
+    }
+    rooms.dedup();
+    assert_eq!(rooms.len(), 3);
+    assert_eq!(text("modes"), "700\n400\n".repeat(3));
+    // A dead one that nobody has waited for is none.
+    let left = fs::read_to_string(format!("/proc/{}/status", text("alive").trim()));
+    assert!(left.map_or(true, |status| status.contains("zombie")));
+}
+
+#[test]
+fn a_head_that_changes_what_it_was_to_read_does_not_vote() {
+    let command = format!(
+        "test $MACHINE_HEAD = 1 && chmod 600 \"$MACHINE_CONTRACT_FILE\" && sed -i 's/make it/break it/' \"$MACHINE_CONTRACT_FILE\"
+         grep -q 'make it' \"$MACHINE_CONTRACT_FILE\" || test $MACHINE_HEAD = 1 || exit 1; {YES}"
+    );
+    does_not_ratify(
+        &command,
+        &[],
+        &["it changed the goal that it was given to read", "1 of 2"],
+    );
 }
