@@ -286,7 +286,14 @@ fn log(path: &Path, me: &Me) -> Check {
             } else {
                 ""
             };
-            good("log", format!("{records}, the chain holds{torn}"))
+            match crate::log::not_kept(path) {
+                Some(missing) => doubtful(
+                    "log",
+                    format!("{records}, the chain holds{torn}; {missing}"),
+                    None,
+                ),
+                None => good("log", format!("{records}, the chain holds{torn}")),
+            }
         }
         Err(error) => {
             let exit = if proof::does_not_hold(&error) {

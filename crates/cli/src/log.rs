@@ -127,8 +127,25 @@ pub(crate) fn verify(args: &LogVerifyArgs, out: &Out) -> Result<Exit, Failure> {
     } else {
         Some(signatures(&Paths::of(goal).log, &documents(&args.dids, out)?)?)
     };
+    if let Some(missing) = not_kept(goal) {
+        out.warn(missing);
+    }
     report(&found, LOG_HOLDS, counted, goal, out);
     Ok(Exit::Done)
+}
+
+/// What is to be said of goals of the log that are not kept.
+pub(crate) fn not_kept(goal: &Path) -> Option<String> {
+    let missing = proof::goals_not_kept(goal).ok()?;
+    let (_, first) = missing.first()?;
+    Some(format!(
+        "{} of the log {} not kept as {} under evidence/goal/: no replay can be made, and nobody can say what has become of fields \
+         that `immutable` freezes ({})",
+        counted(missing.len(), "goal"),
+        if missing.len() == 1 { "is" } else { "are" },
+        if missing.len() == 1 { "it was" } else { "they were" },
+        escape::line(first)
+    ))
 }
 
 /// Checks every signature of a log whose chain holds.

@@ -1,5 +1,6 @@
 //! Whether a log holds: its chain, and whether the rules ask for what it says.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use machine_driver_governor::replay::{Goals, Replay, ReplayError};
@@ -39,6 +40,21 @@ pub fn replay(goal: &Path) -> Result<Opened, DriverError> {
         Ok(replay.feed(entry.bytes)?)
     });
     read.map_err(told_apart)
+}
+
+/// Goals of the log that are not kept as they were, each with why: a replay needs them, and what is frozen is compared with them.
+///
+/// # Errors
+/// As [`verify_log`].
+pub fn goals_not_kept(goal: &Path) -> Result<Vec<(Digest, String)>, DriverError> {
+    let paths = Paths::of(goal);
+    let mut known = BTreeSet::new();
+    read_log(&RealDisk, &paths.log, None, &mut |entry| {
+        known.extend(entry.record.event.goal());
+        Ok(())
+    })?;
+    let missing = |digest: Digest| Some((digest, kept_goal(&paths, digest).err()?));
+    Ok(known.into_iter().filter_map(missing).collect())
 }
 
 /// Whether an error says that a log or replay does not hold, as opposed to one that could not be read.

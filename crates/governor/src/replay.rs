@@ -202,15 +202,8 @@ impl<G: Goals> Replay<G> {
     }
 
     fn take_up_goal(&mut self, record: &Record) -> Result<(), ReplayError> {
-        let digest = match &record.event {
-            Event::Imported(imported) => imported.goal_sha256,
-            Event::DriverUp(up) => up.goal_sha256,
-            Event::GoalEdited(edited) => edited.after,
-            Event::TaskAdded(added) => added.after,
-            Event::ContractRatified(ratified) => ratified.after,
-            Event::ContractRevoked(revoked) => revoked.after,
-            Event::DialChanged(changed) => changed.after,
-            _ => return Ok(()),
+        let Some(digest) = record.event.goal() else {
+            return Ok(());
         };
         if self.goal.as_ref().map(|goal| goal.digest) == Some(digest) {
             return Ok(());

@@ -528,7 +528,11 @@ fn a_frozen_field_that_was_changed_commits_nothing() {
 fn a_goal_that_was_not_kept_cannot_be_compared_with() {
     let place = place(|goal| goal["contract"]["immutable"] = json!(["definition_of_done"]));
     place.run(["contract", "ratify", "--as", "bob"]).exits(0);
+    let unkept = "not kept as it was under evidence/goal/";
+    assert!(!place.run(["check"]).exits(0).text().contains(unkept));
     fs::remove_dir_all(place.path("evidence/goal")).unwrap();
+    place.run(["log", "verify"]).exits(0).says(&[unkept]);
+    place.run(["check"]).exits(0).says(&[unkept]);
     place
         .run(["contract", "show"])
         .exits(0)

@@ -239,6 +239,21 @@ impl Event {
         }
     }
 
+    /// The goal that is in force from this record on, where it says so.
+    #[must_use]
+    pub const fn goal(&self) -> Option<Digest> {
+        match self {
+            Self::Imported(imported) => Some(imported.goal_sha256),
+            Self::DriverUp(up) => Some(up.goal_sha256),
+            Self::GoalEdited(edited) => Some(edited.after),
+            Self::TaskAdded(added) => Some(added.after),
+            Self::ContractRatified(ratified) => Some(ratified.after),
+            Self::ContractRevoked(revoked) => Some(revoked.after),
+            Self::DialChanged(changed) => Some(changed.after),
+            _ => None,
+        }
+    }
+
     /// Whether it says who may do what: such records are copied to the goal's `audit_sink`.
     #[must_use]
     pub const fn is_of_governance(&self) -> bool {
