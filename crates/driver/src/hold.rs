@@ -116,9 +116,7 @@ impl Held {
         held.check_binding()?;
         held.finish_half_written(folded.last_change)?;
         held.check_under_way()?;
-        if let Some(sink) = &mut held.sink {
-            sink.pay();
-        }
+        held.sink.iter_mut().for_each(Sink::pay);
         Ok(held)
     }
 

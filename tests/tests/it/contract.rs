@@ -320,7 +320,7 @@ fn a_key_of_somebody_who_is_not_trusted_does_not_count() {
         "--trust",
         &bob.trust(),
     ]);
-    refused.exits(64).says(&["is that of nobody whom", "--trust DIR"]);
+    refused.exits(64).says(&["belongs to the key", "--trust DIR"]);
     assert!(place.json()["contract"].get("ratified_by").is_none());
     // Signed by eve, who trusts herself.
     eve.ratifies(&place);
@@ -754,6 +754,32 @@ fn a_new_chain_forgets_neither_a_halt_nor_a_frozen_field() {
     assert!(place.text("audit.jsonl").contains("\"imported\""));
     place.run(["log", "restart"]).exits(0);
     is_denied(&place, &place.run(["run"]), "`immutable` freezes");
+}
+
+/// Nor is one that was killed when it had set the log aside.
+#[test]
+fn a_new_chain_that_was_killed_before_its_first_record_forgets_nothing() {
+    let place = place(|_| ());
+    place.run(["contract", "ratify", "--as", "bob"]).exits(0);
+    place.run(["run"]).exits(0);
+    place
+        .run(["contract", "revoke", "--as", "carl", "--reason", "x"])
+        .exits(0);
+    place.run(["halt", "--reason", "look"]).exits(0);
+    edit(&place, |goal| {
+        goal["contract"].as_object_mut().unwrap().remove("revoked");
+    });
+    fs::rename(place.path("driver-log.jsonl"), place.path("driver-log.1.jsonl")).unwrap();
+    place.run(["run"]).exits(1).says(&["log restart"]);
+    place.run(["log", "restart"]).exits(0);
+    place.run(["run"]).exits(4).says(&["halted", "look"]);
+    place.run(["resume", "--reason", "fine"]).exits(0);
+    place
+        .run(["contract", "show"])
+        .exits(0)
+        .says(&["not ratified: it was revoked"]);
+    let before = place.history().0[0].clone();
+    assert_eq!(before["rule"]["revoked"], json!(true));
 }
 
 /// A log that does not hold together says more against going on than for it.
