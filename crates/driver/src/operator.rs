@@ -140,8 +140,9 @@ pub fn restart_log(goal: &Path, clock: impl Clock + 'static) -> Result<Kept, Dri
     held.restart(clock.now())
 }
 
+/// Takes the log alone: what is said about one goal waits for no other that works on the same tree.
 pub(crate) fn take(goal: &Path, clock: impl Clock + 'static) -> Result<(Held, Timeline), DriverError> {
-    let held = Held::take(goal, None, &|_| Ok(()))?;
+    let held = Held::take_log(goal)?;
     let mut timeline = Timeline::new(std::sync::Arc::new(clock));
     timeline.go_on_from(held.state.last_at());
     Ok((held, timeline))

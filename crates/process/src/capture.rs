@@ -21,7 +21,7 @@ use crate::error::ProcessError;
 use crate::job::{Ending, Stopped};
 
 use self::leader::Leader;
-use self::pipes::{Pipes, held, read};
+use self::pipes::{Pipes, Then, held, read};
 
 /// Time between TERM and KILL when the wall limit is over or too much was written.
 const GRACE: Duration = Duration::from_secs(1);
@@ -111,12 +111,6 @@ pub fn capture_then(
     words: &[u8],
 ) -> Result<Captured, ProcessError> {
     capture_whole(command, cancel, Some(Then { answer, words }))
-}
-
-/// What is fed behind an answer.
-struct Then<'a> {
-    answer: &'a [u8],
-    words: &'a [u8],
 }
 
 fn capture_whole(

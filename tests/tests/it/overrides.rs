@@ -328,6 +328,28 @@ fn nobody_says_nothing_and_the_proposer_approves_nothing() {
     place.holds();
 }
 
+/// What is said about one goal waits for no other goal on the tree; and who has to wait is told what can be said at once.
+#[test]
+fn a_contract_is_revoked_while_another_goal_works_on_the_tree() {
+    let place = place("touch ready; sleep 300", true);
+    fs::copy(place.goal(), place.path("other.json")).unwrap();
+    let run = place.start(["run"]);
+    wait_until("the worker", SOON, || place.path("repo/ready").exists());
+    let revoke = ["contract", "revoke", "--as", "cid", "--reason", "smoke"];
+    place
+        .run(revoke)
+        .exits(11)
+        .says(&["machine-driver halt --reason TEXT", "machine-driver dial propose"]);
+    place.run([&revoke[..], &["other.json"]].concat()).exits(0);
+    place
+        .run(["task", "add", "--goal", "y", "--id", "b", "other.json"])
+        .exits(0);
+    place.run(["run", "other.json"]).exits(11);
+    place.run(["halt", "--reason", "x"]).exits(0);
+    run.wait(TIME_MAX).exits(4);
+    place.holds();
+}
+
 #[test]
 fn while_a_halt_stands_nothing_says_run() {
     let place = place("echo x > a", false);

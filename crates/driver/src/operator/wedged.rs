@@ -160,6 +160,7 @@ mod linux {
         is_ours: bool,
     }
 
+    /// All that can be looked into: a guardian cannot.
     fn holders(paths: &Paths) -> impl Iterator<Item = Holder> {
         let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
         let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -171,13 +172,13 @@ mod linux {
     impl Holder {
         fn of(pid: u32, paths: &Paths) -> Option<Self> {
             let log = fs::metadata(&paths.log).ok();
+            let mut removed = named(&paths.log).into_os_string();
+            removed.push(REMOVED);
             let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
             open.flatten().find_map(|entry| {
                 let file = entry.path();
                 let name = fs::read_link(&file).ok()?;
-                let removed = named(&paths.log).into_os_string();
-                let was_log = name.as_os_str().to_str()
-                    == removed.to_str().map(|log| format!("{log}{REMOVED}")).as_deref();
+                let was_log = name.as_os_str() == removed;
                 let meta = fs::metadata(&file).ok().filter(fs::Metadata::is_file)?;
                 let in_place = log
                     .as_ref()

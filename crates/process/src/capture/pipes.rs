@@ -7,6 +7,12 @@ use std::process::{Command, Stdio};
 use super::Capture;
 use super::leader::Leader;
 
+/// What is fed behind an answer.
+pub(super) struct Then<'a> {
+    pub(super) answer: &'a [u8],
+    pub(super) words: &'a [u8],
+}
+
 /// Our ends of the pipes; none once the other end is closed.
 pub(super) struct Pipes {
     pub(super) stdin: Option<PipeWriter>,

@@ -201,7 +201,8 @@ impl StoreError {
                 "Mend what stopped the first append, then start again: nothing recorded is lost."
             }
             Self::Locked { .. } => {
-                "Wait for it, or stop it with ^C or `kill`: it saves its state and can be resumed."
+                "Wait for it, or end it with `machine-driver halt --reason TEXT`: it saves its state and can be resumed. \
+                 With `machine-driver dial propose` it goes on and commits nothing."
             }
             Self::TreeLocked { .. } => "Wait for it, or give one of the goals a clone of the repository.",
             Self::Broken { .. }
