@@ -27,9 +27,10 @@ pub(crate) fn main() -> ExitCode {
 
 fn obey(cli: &Cli) -> Exit {
     let out = Out::new(cli.json, cli.quiet);
+    copies::warn_at_the_end(&cli.command, &out);
     let result = dispatch(&cli.command, &Me::new(), &out);
     let exit = result.unwrap_or_else(|failure| error::tell(&failure, &out));
-    copies::warn_missing(&cli.command, &out);
+    out.end();
     out.idle();
     exit
 }

@@ -10,18 +10,22 @@ use crate::escape;
 use crate::narrate::counted;
 use crate::out::Out;
 
-/// Warns where a command is over and what it has recorded is not copied. What a driver that runs has recorded, it copies itself.
-pub(crate) fn warn_missing(command: &Command, out: &Out) {
-    let Some(goal) = records_in(command) else { return };
-    let Some(copies) = copies(goal).filter(is_behind) else {
+/// Warns, when a command is over, where what it has recorded is not copied. What a driver that runs has recorded, it copies itself.
+pub(crate) fn warn_at_the_end(command: &Command, out: &Out) {
+    let Some(goal) = records_in(command).map(Path::to_owned) else {
         return;
     };
-    if look(goal).is_ok_and(|seen| seen.driver.is_none()) {
-        out.warn(format!(
-            "audit_sink: {}; whatever is recorded next sends them again",
-            escape::line(&says(&copies))
-        ));
-    }
+    out.at_the_end(move |out| {
+        let Some(copies) = copies(&goal).filter(is_behind) else {
+            return;
+        };
+        if look(&goal).is_ok_and(|seen| seen.driver.is_none()) {
+            out.warn(format!(
+                "audit_sink: {}; whatever is recorded next sends them again",
+                escape::line(&says(&copies))
+            ));
+        }
+    });
 }
 
 /// Whether something is to be said of it.

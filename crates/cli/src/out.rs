@@ -32,7 +32,11 @@ struct Shared {
     gone: AtomicBool,
     progress: bool,
     bar: Mutex<Option<ProgressBar>>,
+    last_words: Mutex<Option<LastWords>>,
 }
+
+/// What is to be said when a command is over: with `--json` before its summary, which is the last line.
+type LastWords = Box<dyn FnOnce(&Out) + Send>;
 
 struct Stream {
     writer: Box<dyn Write + Send>,
@@ -80,7 +84,21 @@ impl Out {
                 gone,
                 progress,
                 bar,
+                last_words: Mutex::new(None),
             }),
+        }
+    }
+
+    /// Says this when the command is over.
+    pub(crate) fn at_the_end(&self, words: impl FnOnce(&Self) + Send + 'static) {
+        *lock(&self.shared.last_words) = Some(Box::new(words));
+    }
+
+    /// The command is over.
+    pub(crate) fn end(&self) {
+        let words = lock(&self.shared.last_words).take();
+        if let Some(words) = words {
+            words(self);
         }
     }
 
@@ -117,6 +135,9 @@ impl Out {
     /// A line of the product, for programs. It has a `type`.
     pub(crate) fn json(&self, value: &Value) {
         if self.is_json() {
+            if value.get("type").is_some_and(|kind| kind == "summary") {
+                self.end();
+            }
             self.write_out(&escape::json(&format!("{value}\n")));
         }
     }

@@ -150,6 +150,14 @@ impl Driver {
     /// [`DriverError`] when the driver itself fails. What is on disk then is whole, and the next run goes on from it.
     pub fn run(mut self) -> Result<Summary, DriverError> {
         let ended = self.whole_run();
+        // The last to go, behind the guardian, which holds the lock too: nobody who waits for that waits for a copy.
+        let sink = self.held.sink.take();
+        let ended = self.end(ended);
+        drop(sink);
+        ended
+    }
+
+    fn end(mut self, ended: Result<Exit, DriverError>) -> Result<Summary, DriverError> {
         if let Err(error) = ended.as_ref()
             && (matches!(
                 error,

@@ -38,7 +38,7 @@ pub(crate) struct Held {
     then: Then,
     /// Signs every record, where the goal has a key that can.
     pub(crate) seal: Option<Arc<dyn Seal>>,
-    _tree: Option<TreeLock>,
+    tree: Option<TreeLock>,
     /// Where copies of governance records go. Last: nobody waits for the locks because a command is slow.
     pub(crate) sink: Option<Sink>,
 }
@@ -110,13 +110,14 @@ impl Held {
             kept,
             then: folded.then,
             seal,
-            _tree: tree,
+            tree,
             sink: folded.sink,
         };
         held.check_binding()?;
         held.finish_half_written(folded.last_change)?;
         held.check_under_way()?;
-        held.sink.iter_mut().for_each(Sink::pay);
+        let has_tree = held.tree.is_some();
+        held.sink.iter_mut().for_each(|sink| sink.catch_up(has_tree));
         Ok(held)
     }
 
@@ -217,7 +218,7 @@ impl Held {
             kept: None,
             then: Then::new(),
             seal,
-            _tree: Some(tree),
+            tree: Some(tree),
         })
     }
 

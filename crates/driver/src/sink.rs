@@ -112,8 +112,16 @@ impl Sink {
         }
     }
 
+    /// Copies what is owed, before anything new is. `is_of_the_tree` says whether the tree is held too: whoever holds the log
+    /// alone may have come because of what somebody else is sending just now, as `halt` does.
+    pub(crate) fn catch_up(&mut self, is_of_the_tree: bool) {
+        if is_of_the_tree || matches!(self.target, Target::File(_)) {
+            self.pay();
+        }
+    }
+
     /// Copies what is owed.
-    pub(crate) fn pay(&mut self) {
+    fn pay(&mut self) {
         if self.owed.is_empty() {
             return;
         }

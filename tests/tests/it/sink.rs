@@ -263,8 +263,13 @@ fn a_slow_command_gets_the_halt_that_ends_its_run() {
     machine_driver_tests::wait_until("the worker", std::time::Duration::from_secs(30), || {
         place.history().count("worker_started") == 1
     });
-    place.run(["halt", "--reason", "x"]).exits(0);
-    drop(run);
+    let began = std::time::Instant::now();
+    let halted = place.run(["halt", "--reason", "x", "--json"]);
+    let halted = halted.exits(0).json().pop().unwrap();
+    // Long before a driver that does not answer would be ended: the locks wait for no copy.
+    assert_eq!(halted["ended"], false, "{halted}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(3), "{halted}");
+    run.wait(machine_driver_tests::TIME_MAX).exits(4);
     place.run(["resume", "--reason", "x"]).exits(0);
     machine_driver_tests::wait_until("the copies", std::time::Duration::from_secs(60), || {
         if !place.text("audit.jsonl").contains("override_lifted") {

@@ -33,6 +33,8 @@ pub(super) struct Copies {
     troubles: Receiver<String>,
     thread: Option<JoinHandle<()>>,
     farewell: Duration,
+    /// Whether something was sent: who has sent nothing waits for nothing.
+    has_sent: bool,
 }
 
 impl Copies {
@@ -58,10 +60,12 @@ impl Copies {
             troubles,
             thread: Some(thread),
             farewell: FAREWELL,
+            has_sent: false,
         })
     }
 
-    pub(super) fn send(&self, line: Line) {
+    pub(super) fn send(&mut self, line: Line) {
+        self.has_sent = true;
         if let Some(lines) = &self.lines {
             drop(lines.send(line)); // A thread that panicked was told of on standard error.
         }
@@ -118,6 +122,9 @@ fn copy(argv: &[OsString], line: &str) -> Result<(), String> {
 impl Drop for Copies {
     fn drop(&mut self) {
         self.lines = None;
+        if !self.has_sent {
+            return;
+        }
         let until = Instant::now() + self.farewell;
         while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
