@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::outcome::shortened;
 
-pub(crate) use desk::{Desk, Noted};
+pub(crate) use desk::{Desk, Found, Noted};
 pub(crate) use folder::{Folder, Standing};
 
 /// The largest request that is read, in bytes.

@@ -250,7 +250,7 @@ impl Driver {
 
     fn work_off(&mut self) -> Result<Exit, DriverError> {
         loop {
-            self.carry_out()?;
+            self.carry_out_news()?;
             if let Some(cut) = self.stop.asked() {
                 return self.cut_off(cut);
             }
