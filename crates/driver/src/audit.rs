@@ -83,7 +83,7 @@ impl Driver {
         if !of_others.holds() {
             let found = one_line(&of_others.feedback());
             return Err(self.needs_a_look(&format!(
-                "the tree was changed while no driver ran, in a way that its rules about paths do not allow: {found}"
+                "the tree was changed since the driver last looked at it, in a way that its rules about paths do not allow: {found}"
             )));
         }
         if !all.holds() {
