@@ -286,10 +286,15 @@ fn edited_line(edited: &GoalEdited) -> String {
 }
 
 fn tampering_line(tampering: &Tampering) -> String {
+    let restored = if tampering.what.starts_with("goal.json") {
+        ", the driver's copy restored"
+    } else {
+        ""
+    };
     let kept = tampering
         .kept_as
         .as_deref()
-        .map(|kept| format!("; kept as {}, the driver's copy restored", escape::line(kept)));
+        .map(|kept| format!("; kept as {}{restored}", escape::line(kept)));
     format!(
         "TAMPERING: {} while the driver ran{}",
         said(&tampering.what),

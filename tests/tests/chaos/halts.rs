@@ -12,13 +12,14 @@ const STUBBORN: &str = "trap '' TERM; mkdir -p ../control; \
     echo '{\"id\":\"0123456789abcdef0123456789abcdef\",\"kind\":\"resume\",\"by\":\"ann\",\"reason\":\"x\",\"asked_at\":\"2026-01-01T00:00:00.000Z\"}' \
     > ../control/0123456789abcdef0123456789abcdef.json; echo $MACHINE_ATTEMPT > $MACHINE_TASK_ID; sleep 0.1";
 
-fn place() -> Place {
+/// Every third run has a worker that goes on for 5 seconds.
+fn place(n: u64) -> Place {
     let tasks: Vec<_> = (0..4)
         .map(|n| json!({ "id": format!("t{n}"), "goal": "x", "reversible": true }))
         .collect();
     let place = Place::new(&json!({
         "mode": "commit", "contract": { "proposed_by": "ann", "ratified_by": "bob", "autonomy_ceiling": 1 },
-        "worker_cmd": STUBBORN, "verify_cmd": "sleep 0.05; test -s $MACHINE_TASK_ID", "tasks": tasks,
+        "worker_cmd": if n.is_multiple_of(3) { format!("{STUBBORN}; test $MACHINE_TASK_ID$MACHINE_ATTEMPT != t01 || sleep 5") } else { STUBBORN.into() }, "verify_cmd": "sleep 0.05; test -s $MACHINE_TASK_ID", "tasks": tasks,
     }));
     place.init_git();
     place
@@ -27,7 +28,7 @@ fn place() -> Place {
 pub(crate) fn run(times: usize) -> Ran {
     let (mut longest, mut over) = (0, 0);
     for n in 0..times as u64 {
-        let place = place();
+        let place = place(n);
         let running = place.start(["run", "--quiet"]);
         std::thread::sleep(Duration::from_millis(20 + n * 97 % 700));
         place.run(["halt", "--reason", "chaos", "--as", "ann"]).exits(0);
@@ -54,8 +55,7 @@ pub(crate) fn run(times: usize) -> Ran {
     }
     assert!(longest < 5_000, "a halt took {longest} ms");
     Ran {
-        what: "`halt` from a second process at some moment of a commit-mode run whose worker ignores TERM and forges a request to \
-               resume: the run ends, `run` refuses until `resume`, no commit record after override_effective, log and replay hold"
+        what: "`halt` from a second process at some moment of a commit-mode run whose worker ignores TERM (every third for 5 s) and forges a request to resume: the run ends, `run` refuses until `resume`, no commit record after override_effective, log and replay hold"
             .into(),
         times,
         seen: format!("the longest took {longest} ms to be effective; {over} runs were over by themselves before it"),

@@ -219,10 +219,11 @@ fn an_edit_of_the_operators_is_accepted_by_their_word_alone() {
     place.git(&["commit", "-qam", "better tests"]);
     // Nobody is told to put that back.
     let records = place.history().0.len();
-    place
-        .run(["run"])
-        .exits(10)
-        .says(&["--accept-tree", "changed tests/check.sh", "since the driver last looked"]);
+    place.run(["run"]).exits(10).says(&[
+        "--accept-tree",
+        "changed tests/check.sh",
+        "since the driver last looked",
+    ]);
     assert_eq!(place.history().0.len(), records);
     place.run(["run", "--accept-tree"]).exits(0);
     assert_eq!(place.commits(), ["driver: a", "better tests", "driver: b"]);

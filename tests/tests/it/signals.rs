@@ -77,8 +77,9 @@ fn sigint_while_verify_runs_verifies_again_without_another_worker() {
         "tasks": [{ "id": "a", "goal": "x" }],
     }));
     let run = place.start(["run"]);
+    // Its line, and not only the file that the shell makes for it.
     wait_until("the verifier", Duration::from_secs(30), || {
-        place.path("repo/verifies.txt").exists()
+        place.text("repo/verifies.txt") == "x\n"
     });
     run.signal(Signal::INT);
     run.wait(TIME_MAX).exits(130);
