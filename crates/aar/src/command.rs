@@ -1,6 +1,6 @@
 //! The signer that runs a tool: `node TOOL sign FILE --priv KEY`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use machine_driver_process::{Cancel, Capture, Captured, Ending, Stopped, capture};
+use machine_driver_process::{Cancel, Capture, Captured, Ending, Stopped, capture, find_program};
 
 use crate::bytes::CanonicalBytes;
 use crate::did::Did;
@@ -63,14 +63,9 @@ impl CommandSigner {
             let path = key.to_owned();
             return Err(SignError::Permissions { path, mode });
         }
-        let search = std::env::var_os("PATH").unwrap_or_default();
-        let node = std::env::split_paths(&search)
-            .filter(|folder| folder.is_absolute())
-            .map(|folder| folder.join("node"))
-            .find(|path| is_program(path))
-            .ok_or_else(|| SignError::Missing {
-                path: PathBuf::from("node"),
-            })?;
+        let node = find_program(OsStr::new("node")).ok_or_else(|| SignError::Missing {
+            path: PathBuf::from("node"),
+        })?;
         // The tool runs in another folder.
         let absolute = |path: &Path| std::path::absolute(path).map_err(SignError::unreadable("find", path));
         Ok(Self {
@@ -186,10 +181,6 @@ impl fmt::Debug for CommandSigner {
             .field("public_key", &self.public)
             .finish_non_exhaustive()
     }
-}
-
-fn is_program(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// How a tool failed. What it wrote is not passed on whole: it had the key.

@@ -99,7 +99,7 @@ pub(crate) fn dial(args: &DialArgs, me: &Me, out: &Out) -> Result<Exit, Failure>
     let turned = operator::dial(
         path,
         mode,
-        &because(&args.who, args.reason.as_deref()),
+        &because(&args.because.who, args.because.reason.as_deref()),
         SystemClock::new(),
     )?;
     let (text, was) = match turned {
@@ -123,7 +123,7 @@ pub(crate) fn dial(args: &DialArgs, me: &Me, out: &Out) -> Result<Exit, Failure>
 /// Approves one commit.
 pub(crate) fn approve(args: &ApproveArgs, me: &Me, out: &Out) -> Result<Exit, Failure> {
     let path = &args.goal.path;
-    let because = because(&args.who, args.reason.as_deref());
+    let because = because(&args.because.who, args.because.reason.as_deref());
     let approval = operator::approve(path, &args.task, args.time, &because, SystemClock::new())?;
     out.say(format!(
         "approved: one commit of {}, until {}",

@@ -67,12 +67,7 @@ impl Older {
     /// A halt is lifted by a person before the log that says so is set aside, where it can be.
     pub(crate) fn refuse_halted(&self, paths: &Paths) -> Result<(), DriverError> {
         match self.state.halt().filter(|_| self.is_whole) {
-            Some(halt) => Err(DriverError::Halted {
-                goal: paths.goal.clone(),
-                by: halt.by.clone(),
-                reason: halt.reason.clone(),
-                at: halt.at,
-            }),
+            Some(halt) => Err(DriverError::halted(&paths.goal, halt)),
             None => Ok(()),
         }
     }

@@ -9,7 +9,7 @@ use machine_driver_state::event::{
 use machine_driver_state::goal::Mode;
 use machine_driver_state::goal::file::{GoalFile, Governance};
 use machine_driver_state::record::Record;
-use machine_driver_state::state::{Current, Halt, Run};
+use machine_driver_state::state::{Current, Run};
 use machine_driver_state::store::Paths;
 
 use crate::clock::Timeline;
@@ -111,13 +111,8 @@ impl Held {
 
     /// That a halt stands, as an error.
     pub(crate) fn halted(&self) -> Option<DriverError> {
-        let Halt { by, reason, at, .. } = self.state.halt()?.clone();
-        Some(DriverError::Halted {
-            goal: self.store.paths().goal.clone(),
-            by,
-            reason,
-            at,
-        })
+        let halt = self.state.halt()?;
+        Some(DriverError::halted(&self.store.paths().goal, halt))
     }
 }
 

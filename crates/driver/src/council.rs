@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use machine_driver_governor::council::{NoVote, Question, Vote, can_sit, tally, vote};
-use machine_driver_process::{Cancel, Capture, Captured, Ending, Stopped, capture};
+use machine_driver_process::{Cancel, Capture, Captured, Ending, Stopped, capture, find_program};
 use machine_driver_state::canonical::sha256;
 use machine_driver_state::control::Switch;
 use machine_driver_state::environment::{self, Variables};
@@ -207,7 +207,7 @@ impl<'a> Asked<'a> {
         let nonce = &room.nonce;
         let question = self.question(nonce, &room.goal.to_string_lossy());
         write_read_only(&room.question, &question).map_err(failed("write", &room.question))?;
-        let Some(sh) = sh() else {
+        let Some(sh) = find_program("sh".as_ref()) else {
             return Ok(Head::failed(name, nonce, "there is no sh on PATH".into()));
         };
         let command = if self.council.command.trim() == ROUNDTABLE {
@@ -325,15 +325,6 @@ impl Head {
             vote,
         }
     }
-}
-
-/// The first `sh` of the `PATH`.
-fn sh() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join("sh"))
-        .find(|file| file.is_file())
 }
 
 /// Keeps a transcript under the name of its digest, durably. One that is there already is the same.

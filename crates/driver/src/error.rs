@@ -1,14 +1,14 @@
 //! What can end a run that was not meant to end, or keep one from starting.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[cfg(feature = "command")]
 use machine_driver_process::ProcessError;
 use machine_driver_state::control::Cut;
 use machine_driver_state::goal::file::GoalError;
 use machine_driver_state::id::ActorId;
-use machine_driver_state::state::OutOfOrder;
+use machine_driver_state::state::{Halt, OutOfOrder};
 use machine_driver_state::store::StoreError;
 use machine_driver_state::time::Timestamp;
 
@@ -150,6 +150,16 @@ pub enum DriverError {
 }
 
 impl DriverError {
+    /// This halt stands for the goal.json at `goal`.
+    pub(crate) fn halted(goal: &Path, halt: &Halt) -> Self {
+        Self::Halted {
+            goal: goal.to_owned(),
+            by: halt.by.clone(),
+            reason: halt.reason.clone(),
+            at: halt.at,
+        }
+    }
+
     /// How a command that met it ends.
     #[must_use]
     pub fn exit(&self) -> Exit {

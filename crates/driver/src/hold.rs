@@ -85,8 +85,7 @@ impl Held {
     pub(crate) fn take_log(path: &Path) -> Result<Self, DriverError> {
         let file = read_goal(path)?;
         let mut store = Keep::open(&Paths::of(path))?;
-        let newer = store.goal_text()?.filter(|text| text != file.source());
-        let file = newer.map_or(Ok(file), |text| parse(text.as_bytes(), path))?;
+        let file = store.as_it_is_now(file, path)?;
         Self::fold(store, file, None)
     }
 
@@ -206,8 +205,7 @@ impl Held {
         let file = read_goal(path)?;
         let mut store = Keep::open(&Paths::of(path))?;
         let tree = lock_tree(&file.goal().repo, &store.paths().goal)?;
-        let newer = store.goal_text()?.filter(|text| text != file.source());
-        let file = newer.map_or(Ok(file), |text| parse(text.as_bytes(), path))?;
+        let file = store.as_it_is_now(file, path)?;
         let seal = seal_of(file.goal());
         Ok(Self {
             sink: Sink::of(&file, store.paths()),

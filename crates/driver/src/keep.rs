@@ -3,13 +3,17 @@
 #[cfg(feature = "command")]
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use machine_driver_state::goal::file::GoalFile;
 use machine_driver_state::id::Digest;
 use machine_driver_state::record::Record;
 use machine_driver_state::store::{
     Access, Each, Expected, FileStore, GoalEdit, Kept, KeptAs, Opened, Paths, Store, StoreError,
 };
+
+use crate::error::DriverError;
+use crate::read::parse;
 
 /// A store, and what the driver asks beside its port.
 #[derive(Debug)]
@@ -37,6 +41,12 @@ impl Keep {
     pub(crate) const fn own(store: Box<dyn Store>, paths: Paths) -> Self {
         let bytes = 0;
         Self::Own { store, paths, bytes }
+    }
+
+    /// The file again, where somebody wrote it between its reading and the lock.
+    pub(crate) fn as_it_is_now(&mut self, file: GoalFile, path: &Path) -> Result<GoalFile, DriverError> {
+        let newer = self.goal_text()?.filter(|text| text != file.source());
+        newer.map_or(Ok(file), |text| parse(text.as_bytes(), path))
     }
 
     /// Whether it is somebody else's: such a store makes its records itself, and nobody signs them.

@@ -70,19 +70,24 @@ impl<'g> Rules<'g> {
     /// The rules for the task with this place in `goal`.
     #[must_use]
     pub fn of(goal: &'g Goal, index: usize) -> Self {
-        let (contract, task) = (goal.contract.as_ref(), goal.tasks.get(index));
+        let task = goal.tasks.get(index);
         Self {
-            contract_scope: contract.and_then(|contract| contract.scope.as_deref()),
             task_scope: task.and_then(|task| task.scope.as_deref()),
-            contract_immutable: contract.map_or(&[], |contract| contract.immutable.as_slice()),
             task_immutable: task.map_or(&[], |task| task.immutable.as_slice()),
+            ..Self::of_contract(goal)
         }
     }
 
     /// The rules of the contract alone.
     #[must_use]
     pub fn of_contract(goal: &'g Goal) -> Self {
-        Self::of(goal, usize::MAX)
+        let contract = goal.contract.as_ref();
+        Self {
+            contract_scope: contract.and_then(|contract| contract.scope.as_deref()),
+            task_scope: None,
+            contract_immutable: contract.map_or(&[], |contract| contract.immutable.as_slice()),
+            task_immutable: &[],
+        }
     }
 
     /// Whether there is any.

@@ -5,15 +5,15 @@ use std::io::{self, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::Access;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::error::ProcessError;
 use crate::job::{Ending, Job, Started};
+use crate::lookup::is_program;
 use crate::proc::{self, Process};
 
 /// A started child that leads a process group of its own. Dropped before it was reaped, it takes
@@ -146,10 +146,6 @@ fn find_program(program: &OsStr, job: &Job) -> io::Result<PathBuf> {
         .map(|folder| job.cwd.join(folder).join(program))
         .find(|file| is_program(file))
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such program in PATH"))
-}
-
-fn is_program(file: &Path) -> bool {
-    file.is_file() && rustix::fs::access(file, Access::EXEC_OK).is_ok()
 }
 
 fn explain(job: &Job, error: &io::Error) -> String {

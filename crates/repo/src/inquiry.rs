@@ -6,8 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use machine_driver_process::{Cancel, Capture, Captured, capture};
-use rustix::fs::Access;
+use machine_driver_process::{Cancel, Capture, Captured, capture, find_program};
 
 use crate::error::{RepoError, name, one_line};
 use crate::files;
@@ -34,7 +33,7 @@ pub(crate) struct Inquiry {
 
 impl Inquiry {
     pub(crate) fn new(folder: &Path) -> Result<Self, RepoError> {
-        let git = find_git().ok_or(RepoError::NoGit)?;
+        let git = find_program(OsStr::new("git")).ok_or(RepoError::NoGit)?;
         let folder = folder.canonicalize().map_err(RepoError::io("find", folder))?;
         let inquiry = Self {
             git,
@@ -208,15 +207,6 @@ impl Inquiry {
         };
         outcome(operation, &self.folder, capture(&command, &Cancel::new()))
     }
-}
-
-fn find_git() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let is_program = |file: &PathBuf| file.is_file() && rustix::fs::access(file, Access::EXEC_OK).is_ok();
-    std::env::split_paths(&path)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join("git"))
-        .find(is_program)
 }
 
 fn without_newline(mut answer: Vec<u8>) -> Vec<u8> {

@@ -15,6 +15,16 @@ pub(crate) struct WhoArgs {
     pub(crate) by: Option<String>,
 }
 
+/// Who says it, and why, where that may go without saying.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct BecauseArgs {
+    /// Why; it goes into the log
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) who: WhoArgs,
+}
+
 /// `halt`, `resume`
 #[derive(Debug, Args)]
 pub(crate) struct HaltArgs {
@@ -33,11 +43,8 @@ pub(crate) struct DialArgs {
     /// What to do with verified work
     #[arg(value_name = "MODE", value_enum)]
     pub(crate) mode: ModeWord,
-    /// Why; it goes into the log
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
-    pub(crate) reason: Option<String>,
     #[command(flatten)]
-    pub(crate) who: WhoArgs,
+    pub(crate) because: BecauseArgs,
     #[command(flatten)]
     pub(crate) goal: GoalArgs,
 }
@@ -55,11 +62,8 @@ pub(crate) struct ApproveArgs {
     /// How long it stands, at most 7d: 30m, 8h, 2d
     #[arg(long = "for", value_name = "TIME", value_parser = time, default_value = "24h")]
     pub(crate) time: Duration,
-    /// Why; it goes into the log
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
-    pub(crate) reason: Option<String>,
     #[command(flatten)]
-    pub(crate) who: WhoArgs,
+    pub(crate) because: BecauseArgs,
     #[command(flatten)]
     pub(crate) goal: GoalArgs,
 }

@@ -3,7 +3,7 @@
 use super::apply::Applied;
 use super::{Run, State};
 use crate::event::{
-    Approved, AttemptRef, Audited, ContractRatified, ContractRevoked, DialChanged, DriverUp, ImportedRule,
+    Approved, Audited, ContractRatified, ContractRevoked, DialChanged, DriverUp, ImportedRule,
     OverrideEffective, OverrideKind, OverrideLifted, OverrideRequested, ReceiptSeen, RequestId,
 };
 use crate::id::{Digest, TaskId};
@@ -267,13 +267,5 @@ impl State {
     #[must_use]
     pub fn approval(&self, task: &TaskId) -> Option<&Approval> {
         self.task(task)?.approval.as_ref()
-    }
-
-    /// The audit that the change of this attempt has passed.
-    #[must_use]
-    pub fn audit(&self, attempt: &AttemptRef) -> Option<&Audited> {
-        let current = self.current.as_ref()?;
-        let is_it = current.task == attempt.task && current.attempt == attempt.attempt;
-        current.verdict.as_ref().filter(|_| is_it)?.audit.as_ref()
     }
 }
